@@ -1,0 +1,391 @@
+//! The way north for events: one bounded queue per shard (design, section 4, rules 1 to 6).
+//!
+//! A message occupies its slot from the moment a shard pushes it until the *broker* has taken
+//! responsibility for it, so the bound covers what waits and what is on its way alike. The shard
+//! side is synchronous and lock-free; the other side is one tokio task. Handing messages to a
+//! broker is the job of [`crate::mqtt`]; what a shard does when its queue is full is the shard's.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::time::Duration;
+
+use crossbeam_queue::SegQueue;
+use tokio::sync::Notify;
+
+use crate::mqtt::Publication;
+
+/// The bounds of one shard's queue.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Messages that wait or are on their way, outcomes of commands apart.
+    pub entries: usize,
+    /// Bytes of the same (topic, payload, correlation data and [`ENTRY_OVERHEAD`] each).
+    pub bytes: usize,
+    /// Outcomes of accepted commands for which a slot may be reserved at once. They come on top
+    /// of `entries`: a fleet of sleeping devices with queued commands must not starve the events.
+    pub reserved: usize,
+}
+
+/// What a queued message costs besides its bytes: the entry and three allocations' headers.
+pub const ENTRY_OVERHEAD: usize = 160;
+
+impl Default for Limits {
+    /// 65 536 messages and 64 MiB per shard: 10 s of broker absence at 6 500 events a second, and
+    /// a worst case of 64 MiB per shard (outcomes come on top, `reserved` x their size).
+    fn default() -> Self {
+        Self { entries: 65_536, bytes: 64 << 20, reserved: 65_536 }
+    }
+}
+
+/// A message that did not fit, handed back.
+#[derive(Debug)]
+pub struct Full(pub Publication);
+
+/// Makes the queues of `shards` shards: the shards' ends, the consumer's end, and the view that
+/// metrics and shutdown take.
+#[must_use]
+pub fn outboxes(shards: usize, limits: Limits) -> (Vec<Outbox>, OutboxReader, OutboxMonitor) {
+    let wake = Arc::new(Wake::default());
+    let queues: Arc<[Arc<Queue>]> =
+        (0..shards).map(|_| Arc::new(Queue::new(limits, Arc::clone(&wake)))).collect();
+    let ends = queues.iter().map(|queue| Outbox { queue: Arc::clone(queue) }).collect();
+    let reader = OutboxReader { queues: Arc::clone(&queues), next: 0 };
+    (ends, reader, OutboxMonitor { queues })
+}
+
+/// The shard's end of its queue. Pushing never blocks and never wakes: call [`Outbox::wake`] once
+/// at the end of a turn, so that a batch of events costs at most one wake-up.
+#[derive(Debug)]
+pub struct Outbox {
+    queue: Arc<Queue>,
+}
+
+impl Outbox {
+    /// Puts an event into the queue, or hands it back when a bound is reached.
+    pub fn try_push(&self, publication: Publication) -> Result<(), Full> {
+        let bytes = size_of(&publication);
+        if !self.queue.admit(bytes) {
+            self.queue.refused.fetch_add(1, Ordering::Relaxed);
+            return Err(Full(publication));
+        }
+        self.queue.push(publication, bytes);
+        Ok(())
+    }
+
+    /// Whether an event of `bytes` (topic and payload) would fit now: lets a shard refuse a
+    /// Register or leave a CON notification unacknowledged before it does any work for it.
+    #[must_use]
+    pub fn has_room(&self, bytes: usize) -> bool {
+        self.queue.fits(bytes.saturating_add(ENTRY_OVERHEAD))
+    }
+
+    /// Sets a slot aside for the outcome of a command that is about to be accepted.
+    #[must_use]
+    pub fn reserve(&self) -> Option<Reservation> {
+        let limit = self.queue.limits.reserved;
+        self.queue
+            .reserved
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |held| {
+                (held < limit).then_some(held + 1)
+            })
+            .ok()
+            .map(|_| Reservation { queue: Arc::clone(&self.queue) })
+    }
+
+    /// Puts the outcome of an accepted command into the queue. Always fits.
+    ///
+    /// The reservation may be any shard's: a command that moved with its device to another shard
+    /// still has its slot.
+    pub fn push_reserved(&self, reservation: Reservation, publication: Publication) {
+        let bytes = size_of(&publication);
+        self.queue.occupy(bytes);
+        self.queue.push(publication, bytes);
+        drop(reservation);
+    }
+
+    /// Wakes the consumer if it sleeps and there is something to take. Cheap when it does not
+    /// sleep: one fence and one load.
+    pub fn wake(&self) {
+        self.queue.wake.wake();
+    }
+}
+
+/// A slot for the outcome of one accepted command; dropping it gives the slot back.
+#[derive(Debug)]
+pub struct Reservation {
+    queue: Arc<Queue>,
+}
+
+impl Drop for Reservation {
+    fn drop(&mut self) {
+        self.queue.reserved.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One message on its way to a broker, with the slot it occupies.
+#[derive(Debug)]
+pub struct Entry {
+    /// What is to be published.
+    pub publication: Publication,
+    /// Its slot, to be released when the broker has taken responsibility.
+    pub ticket: Ticket,
+}
+
+/// How the way of a message ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Handover {
+    /// The broker took responsibility: QoS 0 written or handed over, QoS 1 acknowledged.
+    Taken,
+    /// The broker refused it, or it can never be sent (too large).
+    Failed,
+}
+
+/// The slot that a message occupies. Dropped without [`Ticket::release`] (the consumer was
+/// aborted) the message counts as left behind.
+#[derive(Debug)]
+pub struct Ticket {
+    queue: Option<Arc<Queue>>,
+    bytes: usize,
+}
+
+impl Ticket {
+    /// Frees the slot.
+    pub fn release(mut self, how: Handover) {
+        let Some(queue) = self.queue.take() else { return };
+        match how {
+            Handover::Taken => queue.taken.fetch_add(1, Ordering::Relaxed),
+            Handover::Failed => queue.failed.fetch_add(1, Ordering::Relaxed),
+        };
+        queue.vacate(self.bytes);
+    }
+}
+
+impl Drop for Ticket {
+    fn drop(&mut self) {
+        if let Some(queue) = self.queue.take() {
+            queue.abandoned.fetch_add(1, Ordering::Relaxed);
+            queue.vacate(self.bytes);
+        }
+    }
+}
+
+/// The consumer's end: all shards' queues, read in turns.
+#[derive(Debug)]
+pub struct OutboxReader {
+    queues: Arc<[Arc<Queue>]>,
+    next: usize,
+}
+
+impl OutboxReader {
+    /// Waits until there is something and appends at most `max` entries to `batch`, in order per
+    /// shard. Cancel safe: nothing is taken before the last wait.
+    pub async fn next_batch(&mut self, batch: &mut Vec<Entry>, max: usize) {
+        while self.take(batch, max) == 0 {
+            let Some(wake) = self.queues.first().map(|queue| Arc::clone(&queue.wake)) else {
+                return std::future::pending().await;
+            };
+            wake.sleep(|| self.queues.iter().any(|queue| !queue.waiting.is_empty())).await;
+        }
+    }
+
+    /// Appends what is there, at most `max` entries, without waiting. Each shard gets its share,
+    /// and another one goes first next time, so that one busy shard does not starve the rest.
+    pub fn take(&mut self, batch: &mut Vec<Entry>, max: usize) -> usize {
+        let before = batch.len();
+        let shards = self.queues.len();
+        let share = max.div_ceil(shards.max(1));
+        for step in 0..shards {
+            let Some(queue) = self.queues.get((self.next + step) % shards) else { break };
+            let room = max.saturating_sub(batch.len() - before).min(share);
+            batch.extend(std::iter::from_fn(|| queue.pop()).take(room));
+        }
+        self.next = (self.next + 1) % shards.max(1);
+        batch.len() - before
+    }
+}
+
+/// What metrics and shutdown see of the queues.
+#[derive(Clone, Debug)]
+pub struct OutboxMonitor {
+    queues: Arc<[Arc<Queue>]>,
+}
+
+/// One shard's queue in numbers.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Level {
+    /// Messages that wait or are on their way.
+    pub entries: usize,
+    /// Bytes of the same.
+    pub bytes: usize,
+    /// The most messages ever.
+    pub entries_high: usize,
+    /// The most bytes ever.
+    pub bytes_high: usize,
+    /// Slots set aside for outcomes.
+    pub reserved: usize,
+    /// Events that found the queue full (a counter).
+    pub refused: u64,
+    /// Messages for which a broker took responsibility (a counter).
+    pub taken: u64,
+    /// Messages that a broker refused or that cannot be sent (a counter).
+    pub failed: u64,
+    /// Messages whose sender was stopped before their end was known (a counter).
+    pub abandoned: u64,
+}
+
+impl OutboxMonitor {
+    /// How full each shard's queue is.
+    #[must_use]
+    pub fn levels(&self) -> Vec<Level> {
+        self.queues.iter().map(|queue| queue.level()).collect()
+    }
+
+    /// Messages that wait or are on their way, all shards together.
+    #[must_use]
+    pub fn left(&self) -> usize {
+        self.queues.iter().map(|queue| queue.entries.load(Ordering::Acquire)).sum()
+    }
+
+    /// Waits until everything was handed over, for at most `within`; returns what is left behind.
+    /// Only meaningful after the shards have stopped pushing.
+    pub async fn drained(&self, within: Duration) -> usize {
+        // Within the rounding of the 5 s that a stop may take; no waker on the hot path for it.
+        const STEP: Duration = Duration::from_millis(5);
+        let poll = async {
+            while self.left() > 0 {
+                tokio::time::sleep(STEP).await;
+            }
+        };
+        let _ = tokio::time::timeout(within, poll).await;
+        self.left()
+    }
+}
+
+/// One shard's queue. The bounds live in the counters; the queue itself has none.
+#[derive(Debug)]
+struct Queue {
+    waiting: SegQueue<(Publication, usize)>,
+    limits: Limits,
+    entries: AtomicUsize,
+    bytes: AtomicUsize,
+    entries_high: AtomicUsize,
+    bytes_high: AtomicUsize,
+    reserved: AtomicUsize,
+    refused: AtomicU64,
+    taken: AtomicU64,
+    failed: AtomicU64,
+    abandoned: AtomicU64,
+    wake: Arc<Wake>,
+}
+
+impl Queue {
+    fn new(limits: Limits, wake: Arc<Wake>) -> Self {
+        Self {
+            waiting: SegQueue::new(),
+            limits,
+            entries: AtomicUsize::new(0),
+            bytes: AtomicUsize::new(0),
+            entries_high: AtomicUsize::new(0),
+            bytes_high: AtomicUsize::new(0),
+            reserved: AtomicUsize::new(0),
+            refused: AtomicU64::new(0),
+            taken: AtomicU64::new(0),
+            failed: AtomicU64::new(0),
+            abandoned: AtomicU64::new(0),
+            wake,
+        }
+    }
+
+    fn fits(&self, bytes: usize) -> bool {
+        let held = self.bytes.load(Ordering::Relaxed);
+        // One message larger than the whole bound must not wedge its device for ever.
+        let bytes_fit = held == 0 || held.saturating_add(bytes) <= self.limits.bytes;
+        bytes_fit && self.entries.load(Ordering::Relaxed) < self.limits.entries
+    }
+
+    /// Only the shard's own thread adds, so between the look and the addition the occupancy can
+    /// only shrink: the bounds hold without a compare-and-swap.
+    fn admit(&self, bytes: usize) -> bool {
+        let fits = self.fits(bytes);
+        if fits {
+            self.occupy(bytes);
+        }
+        fits
+    }
+
+    fn occupy(&self, bytes: usize) {
+        let entries = self.entries.fetch_add(1, Ordering::AcqRel) + 1;
+        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
+        // Plain maxima: there is one writer, and a fetch_max per message would cost more.
+        if entries > self.entries_high.load(Ordering::Relaxed) {
+            self.entries_high.store(entries, Ordering::Relaxed);
+        }
+        if bytes > self.bytes_high.load(Ordering::Relaxed) {
+            self.bytes_high.store(bytes, Ordering::Relaxed);
+        }
+    }
+
+    fn vacate(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
+        self.entries.fetch_sub(1, Ordering::AcqRel);
+    }
+
+    fn push(&self, publication: Publication, bytes: usize) {
+        self.waiting.push((publication, bytes));
+    }
+
+    fn pop(self: &Arc<Self>) -> Option<Entry> {
+        let (publication, bytes) = self.waiting.pop()?;
+        let ticket = Ticket { queue: Some(Arc::clone(self)), bytes };
+        Some(Entry { publication, ticket })
+    }
+
+    fn level(&self) -> Level {
+        Level {
+            entries: self.entries.load(Ordering::Relaxed),
+            bytes: self.bytes.load(Ordering::Relaxed),
+            entries_high: self.entries_high.load(Ordering::Relaxed),
+            bytes_high: self.bytes_high.load(Ordering::Relaxed),
+            reserved: self.reserved.load(Ordering::Relaxed),
+            refused: self.refused.load(Ordering::Relaxed),
+            taken: self.taken.load(Ordering::Relaxed),
+            failed: self.failed.load(Ordering::Relaxed),
+            abandoned: self.abandoned.load(Ordering::Relaxed),
+        }
+    }
+}
+
+/// The bell between shards and consumer. It rings only for a consumer that said it sleeps.
+#[derive(Debug, Default)]
+struct Wake {
+    asleep: AtomicBool,
+    bell: Notify,
+}
+
+impl Wake {
+    fn wake(&self) {
+        // Pairs with the fence in `sleep`: either the consumer sees the message that was pushed
+        // before this, or this sees that the consumer sleeps.
+        fence(Ordering::SeqCst);
+        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
+            self.bell.notify_one();
+        }
+    }
+
+    async fn sleep(&self, ready: impl Fn() -> bool) {
+        self.asleep.store(true, Ordering::Relaxed);
+        fence(Ordering::SeqCst);
+        if !ready() {
+            self.bell.notified().await;
+        }
+        self.asleep.store(false, Ordering::Relaxed);
+    }
+}
+
+fn size_of(publication: &Publication) -> usize {
+    let correlation = publication.correlation.as_ref().map_or(0, |data| data.len());
+    publication.topic.len() + publication.payload.len() + correlation + ENTRY_OVERHEAD
+}
+
+#[cfg(test)]
+mod tests;
