@@ -1,0 +1,1 @@
+//! Content formats: OMA Core 7.4.

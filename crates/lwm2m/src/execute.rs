@@ -1,0 +1,1 @@
+//! Arguments of Execute: OMA Core 6.3.5.
