@@ -1,4 +1,7 @@
 //! The program: sockets, clocks, threads and the MQTT and HTTP sides around the pure engine.
 
+pub mod config;
+pub mod data_dir;
 pub mod mqtt;
 pub mod outbox;
+pub mod telemetry;

@@ -1,0 +1,377 @@
+//! Settings of the LwM2M server and of its contract on MQTT (design, section 5).
+//!
+//! What the settings mean is decided by `engine` and `bridge`; this module only names them.
+
+use std::fmt;
+use std::path::PathBuf;
+
+use serde::de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+use super::values::{Period, Size};
+
+/// `[lwm2m]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lwm2m {
+    /// The shortest lifetime a device may ask for.
+    pub lifetime_min: Period,
+    /// The longest one; a missing `lt` (86400 s) obeys it too.
+    pub lifetime_max: Period,
+    /// What happens to a lifetime outside of these limits.
+    pub lifetime_policy: LifetimePolicy,
+    /// How long a queue mode device is taken to be awake after its last message.
+    pub qmode_time_window: Period,
+    /// What is observed at registration without being asked.
+    pub auto_observe: AutoObserve,
+    /// Which Updates are published.
+    pub update_msg_publish_condition: UpdatePublish,
+    /// What stands before every topic.
+    pub mountpoint: String,
+    /// Where further object definitions are read from.
+    pub xml_dir: PathBuf,
+    /// Whether the built-in object definitions are used.
+    pub builtin_objects: bool,
+    /// What happens to data without a definition.
+    pub unknown_objects: UnknownObjects,
+    /// Which ends of commands are published.
+    pub report: Report,
+    /// How long the device has to answer, counted from the first transmission.
+    pub command_timeout: Period,
+    /// How long after its lifetime a registration still accepts an Update.
+    pub expiry_grace: Period,
+    /// Whether observations are set up again after a Register.
+    pub rearm: bool,
+    /// Whether a NoSec device that proves its registration id or token may change its address.
+    pub nosec_rebind: Acceptance,
+    /// Commands on their way to one device at the same time.
+    pub max_in_flight: usize,
+    /// The largest payload of a command.
+    pub command_payload_max: Size,
+    /// LwM2M versions that may register; `"1"` is every 1.x.
+    pub accept_versions: Vec<String>,
+    /// Devices registered at the same time, over all shards; a Register beyond gets 5.03.
+    pub registrations_max: usize,
+    /// What happens to a notification that is older than one already seen.
+    pub stale_notifications: StaleNotifications,
+    /// Where notifications of object 5 go.
+    pub firmware_notify: FirmwareNotify,
+    /// What waits for one device.
+    pub queue: CommandQueue,
+    /// Topics below the mountpoint.
+    pub topics: Topics,
+}
+
+impl Default for Lwm2m {
+    fn default() -> Self {
+        Self {
+            lifetime_min: Period::seconds(1),
+            lifetime_max: Period::seconds(864_000),
+            lifetime_policy: LifetimePolicy::default(),
+            qmode_time_window: Period::seconds(22),
+            auto_observe: AutoObserve::default(),
+            update_msg_publish_condition: UpdatePublish::default(),
+            mountpoint: "lwm2m/%e/".to_owned(),
+            xml_dir: PathBuf::from("etc/lwm2m_xml"),
+            builtin_objects: true,
+            unknown_objects: UnknownObjects::default(),
+            report: Report::default(),
+            command_timeout: Period::seconds(120),
+            expiry_grace: Period::seconds(30),
+            rearm: true,
+            nosec_rebind: Acceptance::default(),
+            max_in_flight: 1,
+            command_payload_max: Size::kilobytes(64),
+            accept_versions: vec!["1".to_owned()],
+            registrations_max: 1_000_000,
+            stale_notifications: StaleNotifications::default(),
+            firmware_notify: FirmwareNotify::default(),
+            queue: CommandQueue::default(),
+            topics: Topics::default(),
+        }
+    }
+}
+
+/// What happens to a lifetime outside of the limits.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LifetimePolicy {
+    /// Refused in profile `emqx4`, accepted in `emqx5`.
+    #[default]
+    #[serde(rename = "")]
+    ByProfile,
+    /// 4.00.
+    Refuse,
+    /// Kept as it came.
+    Accept,
+}
+
+/// Which Updates are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UpdatePublish {
+    /// `ContainsObjectList` in profile `emqx4`, `Always` in `emqx5`.
+    #[default]
+    #[serde(rename = "")]
+    ByProfile,
+    /// Every one.
+    Always,
+    /// Those that carry an object list.
+    ContainsObjectList,
+}
+
+/// What happens to data without a definition.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum UnknownObjects {
+    /// It is published as the payload describes itself.
+    #[default]
+    Raw,
+    /// It ends as 4.00, as EMQX does it.
+    Reject,
+}
+
+/// Which ends of commands are published.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Report {
+    /// Every one.
+    #[default]
+    All,
+    /// Those that the EMQX release of the profile publishes.
+    Profile,
+}
+
+/// Whether something is let through.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Acceptance {
+    /// It is.
+    #[default]
+    Accept,
+    /// It is not.
+    Refuse,
+}
+
+/// What happens to a notification that is older than one already seen.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StaleNotifications {
+    /// It is published.
+    #[default]
+    Publish,
+    /// It is acknowledged and dropped.
+    Drop,
+}
+
+/// Where notifications of object 5 (firmware update) go.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FirmwareNotify {
+    /// Where the EMQX release of the profile sends them.
+    #[default]
+    Profile,
+    /// To the notify topic.
+    Notify,
+    /// To both.
+    Both,
+}
+
+/// What happens to a command for a device whose queue is full.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WhenFull {
+    /// The new one ends as `queue_full`.
+    #[default]
+    RefuseNewest,
+    /// The oldest one ends as `queue_full`; the new one takes its place.
+    DropOldest,
+}
+
+/// `[lwm2m.queue]`: what waits for one device.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CommandQueue {
+    /// Commands.
+    pub commands: usize,
+    /// Bytes of their payloads.
+    pub bytes: Size,
+    /// How long a command may wait.
+    pub age: Period,
+    /// What happens to one more.
+    pub when_full: WhenFull,
+}
+
+impl Default for CommandQueue {
+    fn default() -> Self {
+        // A device asleep for a day keeps its day's commands; 1 000 full queues are 64 MB.
+        Self {
+            commands: 64,
+            bytes: Size::kilobytes(64),
+            age: Period::seconds(86_400),
+            when_full: WhenFull::default(),
+        }
+    }
+}
+
+/// `[lwm2m.topics]`: topics below the mountpoint.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Topics {
+    /// Where commands are taken from; a filter that ends in `#`.
+    pub command: Topic,
+    /// Where answers go.
+    pub response: Topic,
+    /// Where notifications go.
+    pub notify: Topic,
+    /// Where Registers go.
+    pub register: Topic,
+    /// Where Updates go.
+    pub update: Topic,
+    /// Where ends of registrations and changes of address go, which EMQX does not publish; empty
+    /// publishes none.
+    pub lifecycle: Topic,
+}
+
+impl Default for Topics {
+    fn default() -> Self {
+        Self {
+            command: Topic::new("dn/#"),
+            response: Topic::new("up/resp"),
+            notify: Topic::new("up/notify"),
+            register: Topic::new("up/resp"),
+            update: Topic::new("up/resp"),
+            lifecycle: Topic::new(""),
+        }
+    }
+}
+
+impl Topics {
+    /// The topics that the gateway publishes to, by key.
+    #[must_use]
+    pub fn uplinks(&self) -> [(&'static str, &Topic); 4] {
+        [
+            ("response", &self.response),
+            ("notify", &self.notify),
+            ("register", &self.register),
+            ("update", &self.update),
+        ]
+    }
+}
+
+/// A topic below the mountpoint: a string, or `{ topic = "...", qos = 0, retain = true }`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Topic {
+    /// The topic, placeholders included.
+    pub topic: String,
+    /// MQTT quality of service; without one, 0 with the embedded and 1 with an external broker.
+    pub qos: Option<u8>,
+    /// Whether the broker keeps the last message.
+    pub retain: bool,
+}
+
+impl Topic {
+    /// A topic with the usual quality of service.
+    #[must_use]
+    pub fn new(topic: &str) -> Self {
+        Self { topic: topic.to_owned(), qos: None, retain: false }
+    }
+}
+
+impl Serialize for Topic {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.qos.is_none() && !self.retain {
+            return serializer.serialize_str(&self.topic);
+        }
+        let mut table = serializer.serialize_struct("Topic", 3)?;
+        table.serialize_field("topic", &self.topic)?;
+        table.serialize_field("qos", &self.qos)?;
+        table.serialize_field("retain", &self.retain)?;
+        table.end()
+    }
+}
+
+impl<'de> Deserialize<'de> for Topic {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(TopicVisitor)
+    }
+}
+
+struct TopicVisitor;
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TopicTable {
+    topic: String,
+    qos: Option<u8>,
+    #[serde(default)]
+    retain: bool,
+}
+
+impl<'de> Visitor<'de> for TopicVisitor {
+    type Value = Topic;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a topic such as \"up/resp\", or { topic = \"up/resp\", qos = 1 }")
+    }
+
+    fn visit_str<E: Error>(self, topic: &str) -> Result<Topic, E> {
+        Ok(Topic::new(topic))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Topic, A::Error> {
+        let table = TopicTable::deserialize(MapAccessDeserializer::new(map))?;
+        Ok(Topic { topic: table.topic, qos: table.qos, retain: table.retain })
+    }
+}
+
+/// What is observed at registration: `false`, `true`, or a list of paths.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum AutoObserve {
+    /// Nothing.
+    #[default]
+    Off,
+    /// Every object instance that the device registers.
+    All,
+    /// These paths, where the device has them.
+    Paths(Vec<String>),
+}
+
+impl Serialize for AutoObserve {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Self::Off => serializer.serialize_bool(false),
+            Self::All => serializer.serialize_bool(true),
+            Self::Paths(paths) => serializer.collect_seq(paths),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for AutoObserve {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(AutoObserveVisitor)
+    }
+}
+
+struct AutoObserveVisitor;
+
+impl<'de> Visitor<'de> for AutoObserveVisitor {
+    type Value = AutoObserve;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("true, false, or a list of paths such as [\"/3/0\", \"/1/0\"]")
+    }
+
+    fn visit_bool<E: Error>(self, all: bool) -> Result<AutoObserve, E> {
+        Ok(if all { AutoObserve::All } else { AutoObserve::Off })
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut paths: A) -> Result<AutoObserve, A::Error> {
+        let mut list = Vec::new();
+        while let Some(path) = paths.next_element()? {
+            list.push(path);
+        }
+        Ok(AutoObserve::Paths(list))
+    }
+}
