@@ -1,0 +1,60 @@
+//! [`Bridge`]: the contract with its settings, both ways.
+
+use std::sync::Arc;
+
+use lwm2m::EndpointName;
+
+use crate::contract::Contract;
+use crate::publication::Qos;
+use crate::settings::{Settings, SettingsError};
+
+/// Turns deliveries into commands and events into publications.
+///
+/// Cloning is cheap and shares the compiled settings: each shard has its own, for the buffers.
+#[derive(Debug, Clone)]
+pub struct Bridge {
+    pub(crate) contract: Arc<Contract>,
+    /// The JSON under construction, reused from message to message.
+    pub(crate) scratch: Vec<u8>,
+}
+
+impl Bridge {
+    /// A bridge with these settings, once they are judged.
+    pub fn new(settings: Settings) -> Result<Self, SettingsError> {
+        Ok(Self { contract: Arc::new(Contract::new(settings)?), scratch: Vec::new() })
+    }
+
+    /// The settings it was made with.
+    pub fn settings(&self) -> &Settings {
+        &self.contract.settings
+    }
+
+    /// The filter to subscribe for commands: it matches those of all devices without `/` in their
+    /// name. With mountpoints of listeners there are more, see [`Bridge::command_filters`].
+    pub fn command_filter(&self) -> String {
+        self.contract.command_filters().into_iter().next().unwrap_or_default()
+    }
+
+    /// All filters to subscribe for commands, one for each mountpoint, each once.
+    pub fn command_filters(&self) -> Vec<String> {
+        self.contract.command_filters()
+    }
+
+    /// The filter for the commands of one device behind a listener: needed on top of the others for
+    /// each registered name with `/` inside, which a `+` cannot match.
+    pub fn exact_filter(&self, listener: u16, endpoint: &EndpointName) -> String {
+        self.contract.exact_filter(listener, endpoint)
+    }
+
+    /// The quality of service of the command subscription, if one is set.
+    pub fn command_qos(&self) -> Option<Qos> {
+        self.contract.command_qos()
+    }
+
+    /// The endpoints that a command topic may be for, the likeliest first: more than one only when
+    /// names contain `/`. Empty when the topic is no command topic.
+    pub fn endpoints(&self, topic: &str) -> Vec<EndpointName> {
+        let addressees = self.contract.addressees(topic);
+        addressees.into_iter().map(|addressee| addressee.endpoint).collect()
+    }
+}

@@ -1,0 +1,271 @@
+//! The settings compiled: topics of each mountpoint, and where each message goes.
+//!
+//! What stands in a message is the job of [`crate::uplink`]; how a topic is read that of
+//! [`crate::topic`].
+
+use std::collections::BTreeMap;
+use std::net::IpAddr;
+
+use lwm2m::EndpointName;
+
+use crate::publication::{Publication, Qos};
+use crate::settings::{Settings, SettingsError, TopicSetting};
+use crate::topic::{self, Template, Wildcards};
+
+/// The settings and their compiled topics.
+#[derive(Debug)]
+pub(crate) struct Contract {
+    pub(crate) settings: Settings,
+    /// The common mountpoint first, then those of listeners.
+    mounts: Vec<Mount>,
+    /// Which mount a listener uses; one that is not named uses the first.
+    listeners: BTreeMap<u16, u16>,
+}
+
+/// The topics behind one mountpoint.
+#[derive(Debug)]
+struct Mount {
+    command: Template,
+    filter: String,
+    channels: Vec<(Channel, Template)>,
+}
+
+/// What a message is, as far as its topic depends on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Channel {
+    Response,
+    Notify,
+    Register,
+    Update,
+    /// Notifications of object 5 in profile emqx5.
+    Firmware,
+    Lifecycle,
+}
+
+impl Channel {
+    const ALL: [Self; 6] = [
+        Self::Response,
+        Self::Notify,
+        Self::Register,
+        Self::Update,
+        Self::Firmware,
+        Self::Lifecycle,
+    ];
+
+    const fn key(self) -> &'static str {
+        match self {
+            Self::Response => "topics.response",
+            Self::Notify => "topics.notify",
+            Self::Register => "topics.register",
+            Self::Update => "topics.update",
+            Self::Firmware => "mountpoint with /v1/up/dm",
+            Self::Lifecycle => "topics.lifecycle",
+        }
+    }
+
+    /// The topic of this msgType, also of ones that are no command: a report about
+    /// `"msgType":"notify"` goes where notifications go.
+    pub(crate) fn of_message_type(name: &str) -> Self {
+        match name {
+            "notify" => Self::Notify,
+            "register" => Self::Register,
+            "update" => Self::Update,
+            _ => Self::Response,
+        }
+    }
+}
+
+/// Where notifications of object 5 go in profile emqx5, behind the mountpoint.
+const FIRMWARE_TOPIC: &str = "/v1/up/dm";
+
+/// Whose topic: the device, as far as it is known.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Place<'a> {
+    pub(crate) mount: u16,
+    pub(crate) endpoint: &'a str,
+    pub(crate) address: Option<IpAddr>,
+}
+
+/// Whom a command topic names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Addressee {
+    pub(crate) mount: u16,
+    pub(crate) endpoint: EndpointName,
+}
+
+impl Contract {
+    pub(crate) fn new(settings: Settings) -> Result<Self, SettingsError> {
+        if settings.command_payload_max < PAYLOAD_MAX_LOWEST {
+            return Err(SettingsError::PayloadMax(settings.command_payload_max));
+        }
+        let mut mounts = vec![Mount::new(&settings.mountpoint, &settings)?];
+        let mut listeners = BTreeMap::new();
+        for (listener, mountpoint) in &settings.listener_mountpoints {
+            // Fewer mounts than listeners, whose numbers are 16 bits.
+            listeners.insert(*listener, u16::try_from(mounts.len()).unwrap_or_default());
+            mounts.push(Mount::new(mountpoint, &settings)?);
+        }
+        let contract = Self { settings, mounts, listeners };
+        contract.check_loops()?;
+        Ok(contract)
+    }
+
+    /// No topic that is published to may match a filter that commands are subscribed with.
+    fn check_loops(&self) -> Result<(), SettingsError> {
+        let filters = self.mounts.iter().map(|mount| &mount.filter);
+        for filter in filters {
+            for (channel, template) in self.mounts.iter().flat_map(|mount| &mount.channels) {
+                if template.overlaps(filter) {
+                    return Err(SettingsError::Loop {
+                        key: channel.key().to_owned(),
+                        topic: template.to_string(),
+                        filter: filter.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The mount that devices of a listener use.
+    pub(crate) fn mount_of(&self, listener: u16) -> u16 {
+        self.listeners.get(&listener).copied().unwrap_or_default()
+    }
+
+    /// The filters to subscribe for commands, each once.
+    pub(crate) fn command_filters(&self) -> Vec<String> {
+        let mut filters: Vec<String> = Vec::with_capacity(self.mounts.len());
+        for mount in &self.mounts {
+            if !filters.contains(&mount.filter) {
+                filters.push(mount.filter.clone());
+            }
+        }
+        filters
+    }
+
+    /// The filter for the commands of one device behind a listener.
+    pub(crate) fn exact_filter(&self, listener: u16, endpoint: &EndpointName) -> String {
+        let mount = self.mount(self.mount_of(listener));
+        mount.map(|mount| mount.command.exact_filter(endpoint.as_str())).unwrap_or_default()
+    }
+
+    /// The quality of service to subscribe commands with, if it is set.
+    pub(crate) fn command_qos(&self) -> Option<Qos> {
+        self.settings.topics.command.qos
+    }
+
+    /// Whom a command topic may name, the likeliest first.
+    pub(crate) fn addressees(&self, topic: &str) -> Vec<Addressee> {
+        let mut found = Vec::new();
+        for (number, mount) in (0_u16..).zip(&self.mounts) {
+            let endpoints = mount.command.endpoints(topic);
+            found.extend(
+                endpoints.into_iter().map(|endpoint| Addressee { mount: number, endpoint }),
+            );
+        }
+        found
+    }
+
+    /// Whether a message on this topic would come back as a command.
+    pub(crate) fn is_command_topic(&self, topic: &str) -> bool {
+        let matched = |mount: &Mount| {
+            topic::matches(&mount.filter, topic) || !mount.command.endpoints(topic).is_empty()
+        };
+        self.mounts.iter().any(matched)
+    }
+
+    /// A message on one of the device's topics; `None` when that topic is off.
+    pub(crate) fn publication(
+        &self,
+        channel: Channel,
+        place: Place<'_>,
+        payload: &[u8],
+    ) -> Option<Publication> {
+        let mount = self.mount(place.mount)?;
+        let (_, template) = mount.channels.iter().find(|(known, _)| *known == channel)?;
+        let (qos, retain) = self.delivery_of(channel);
+        Some(Publication {
+            topic: template.fill(place.endpoint, place.address),
+            payload: payload.to_vec(),
+            qos,
+            retain,
+            correlation: None,
+        })
+    }
+
+    /// A message on the topic that the application named. It is nobody's standing topic, so it is
+    /// never retained.
+    pub(crate) fn publication_to(
+        &self,
+        topic: &str,
+        correlation: Option<&[u8]>,
+        payload: &[u8],
+    ) -> Publication {
+        Publication {
+            topic: topic.to_owned(),
+            payload: payload.to_vec(),
+            qos: self.delivery_of(Channel::Response).0,
+            retain: false,
+            correlation: correlation.map(<[u8]>::to_vec),
+        }
+    }
+
+    fn delivery_of(&self, channel: Channel) -> (Qos, bool) {
+        match setting(&self.settings, channel) {
+            Some(topic) => (topic.qos.unwrap_or(self.settings.qos), topic.retain),
+            // EMQX 5 sends these with QoS 0 whatever the settings say.
+            None => (Qos::AtMostOnce, false),
+        }
+    }
+
+    fn mount(&self, number: u16) -> Option<&Mount> {
+        // A stored origin may name a mount that the settings no longer have.
+        self.mounts.get(usize::from(number)).or_else(|| self.mounts.first())
+    }
+}
+
+impl Mount {
+    fn new(mountpoint: &str, settings: &Settings) -> Result<Self, SettingsError> {
+        let topic = format!("{mountpoint}{}", settings.topics.command.topic);
+        let command = compile("topics.command", &topic, Wildcards::Allowed)?;
+        if !command.names_endpoint() {
+            return Err(SettingsError::NoEndpoint { topic });
+        }
+        let mut channels = Vec::with_capacity(Channel::ALL.len());
+        for channel in Channel::ALL {
+            let topic = match (channel, setting(settings, channel)) {
+                (_, Some(setting)) => format!("{mountpoint}{}", setting.topic),
+                (Channel::Firmware, None) => format!("{mountpoint}{FIRMWARE_TOPIC}"),
+                (_, None) => continue,
+            };
+            channels.push((channel, compile(channel.key(), &topic, Wildcards::Forbidden)?));
+        }
+        Ok(Self { filter: command.filter(), command, channels })
+    }
+}
+
+fn compile(key: &str, topic: &str, wildcards: Wildcards) -> Result<Template, SettingsError> {
+    Template::parse(topic, wildcards).map_err(|error| SettingsError::Template {
+        key: key.to_owned(),
+        topic: topic.to_owned(),
+        error,
+    })
+}
+
+/// The setting of a topic; `None` when it has none of its own or is off.
+const fn setting(settings: &Settings, channel: Channel) -> Option<&TopicSetting> {
+    match channel {
+        Channel::Response => Some(&settings.topics.response),
+        Channel::Notify => Some(&settings.topics.notify),
+        Channel::Register => Some(&settings.topics.register),
+        Channel::Update => Some(&settings.topics.update),
+        Channel::Lifecycle => settings.topics.lifecycle.as_ref(),
+        Channel::Firmware => None,
+    }
+}
+
+/// `{}`.
+const PAYLOAD_MAX_LOWEST: usize = 2;
+
+#[cfg(test)]
+mod tests;

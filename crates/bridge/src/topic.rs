@@ -1,0 +1,369 @@
+//! Topic templates: placeholders, the command filter, and back from a topic to the endpoint
+//! (contract, sections 1.3, 3.1 and 8).
+//!
+//! Mountpoint and topic are joined as they are; no slash is added or removed. Which template belongs
+//! to which message is the job of [`crate::contract`].
+
+use core::fmt::{self, Write as _};
+use std::net::IpAddr;
+
+use lwm2m::EndpointName;
+
+/// A compiled topic.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Template {
+    parts: Vec<Part>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Part {
+    Text(Box<str>),
+    /// `%e`, `${endpoint_name}`, `${clientid}`, `${username}`.
+    Endpoint,
+    /// `%a`, `${peerhost}`.
+    Address,
+    /// `+`: a whole level.
+    AnyLevel,
+    /// `/#` (or `#` alone): nothing, or any levels.
+    AnyRest,
+}
+
+impl Part {
+    fn push(&self, text: &mut String, endpoint: &str, address: &str) {
+        match self {
+            Self::Text(literal) => text.push_str(literal),
+            Self::Endpoint => text.push_str(endpoint),
+            Self::Address => text.push_str(address),
+            Self::AnyLevel => text.push('+'),
+            Self::AnyRest => text.push_str(if text.is_empty() { "#" } else { "/#" }),
+        }
+    }
+}
+
+/// Every spelling of a placeholder. Names of EMQX that mean nothing here stay as they are, as unknown
+/// ones do there.
+const PLACEHOLDERS: [(&str, Part); 6] = [
+    ("%e", Part::Endpoint),
+    ("%a", Part::Address),
+    ("${endpoint_name}", Part::Endpoint),
+    ("${clientid}", Part::Endpoint),
+    ("${username}", Part::Endpoint),
+    ("${peerhost}", Part::Address),
+];
+
+/// MQTT's bound on a topic (MQTT 5, 1.5.4), less room for what placeholders grow to.
+const TEMPLATE_LEN_MAX: usize = 32_768;
+
+/// 16 placeholders and wildcards: matching tries each split, so their number bounds its time.
+const PLACEHOLDERS_MAX: usize = 16;
+
+/// 16 readings of one topic. Only names with `/` inside make more than one possible.
+const CANDIDATES_MAX: usize = 16;
+
+/// Whether a template may hold wildcards.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Wildcards {
+    Allowed,
+    Forbidden,
+}
+
+/// Why a text is not a topic template.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum TemplateError {
+    /// Nothing at all.
+    #[error("a topic must not be empty")]
+    Empty,
+    /// Longer than [`TEMPLATE_LEN_MAX`].
+    #[error("a topic template has at most {TEMPLATE_LEN_MAX} bytes")]
+    TooLong,
+    /// `+` or `#` in a topic that is published to.
+    #[error("+ and # are for the command topic only")]
+    Wildcard,
+    /// `+` or `#` that is not a whole level, or `#` that is not the last one.
+    #[error("+ must be a whole level and # the last one")]
+    MisplacedWildcard,
+    /// NUL or another control character.
+    #[error("control characters are not allowed in topics")]
+    Control,
+    /// A topic that belongs to the broker.
+    #[error("topics that begin with $ belong to the broker")]
+    Reserved,
+    /// More than [`PLACEHOLDERS_MAX`].
+    #[error("at most {PLACEHOLDERS_MAX} placeholders and wildcards")]
+    TooManyPlaceholders,
+}
+
+impl Template {
+    /// Reads mountpoint and topic, joined as they are.
+    pub(crate) fn parse(text: &str, wildcards: Wildcards) -> Result<Self, TemplateError> {
+        if text.is_empty() {
+            return Err(TemplateError::Empty);
+        }
+        if text.len() > TEMPLATE_LEN_MAX {
+            return Err(TemplateError::TooLong);
+        }
+        if text.contains(char::is_control) {
+            return Err(TemplateError::Control);
+        }
+        let template = Self { parts: split(text, wildcards)? };
+        let specials = template.parts.iter().filter(|part| !matches!(part, Part::Text(_)));
+        if specials.count() > PLACEHOLDERS_MAX {
+            return Err(TemplateError::TooManyPlaceholders);
+        }
+        if matches!(template.parts.first(), Some(Part::Text(text)) if text.starts_with('$')) {
+            return Err(TemplateError::Reserved);
+        }
+        Ok(template)
+    }
+
+    /// Whether the endpoint name is part of it.
+    pub(crate) fn names_endpoint(&self) -> bool {
+        self.parts.contains(&Part::Endpoint)
+    }
+
+    /// The topic of one device. Only for templates without wildcards.
+    pub(crate) fn fill(&self, endpoint: &str, address: Option<IpAddr>) -> String {
+        let mut topic = String::with_capacity(self.len_filled(endpoint));
+        for part in &self.parts {
+            match part {
+                Part::Address => push_address(&mut topic, address),
+                other => other.push(&mut topic, endpoint, ""),
+            }
+        }
+        topic
+    }
+
+    fn len_filled(&self, endpoint: &str) -> usize {
+        let len = |part: &Part| match part {
+            Part::Text(text) => text.len(),
+            Part::Endpoint => endpoint.len(),
+            Part::Address => ADDRESS_LEN_MAX,
+            Part::AnyLevel => 1,
+            Part::AnyRest => 2,
+        };
+        self.parts.iter().map(len).sum()
+    }
+
+    /// The filter that matches the topics of all devices without `/` in their name: levels with a
+    /// placeholder become `+`.
+    pub(crate) fn filter(&self) -> String {
+        as_filter(&self.with_placeholders(PLACEHOLDER, PLACEHOLDER))
+    }
+
+    /// The filter for one device, for names that `+` cannot match.
+    pub(crate) fn exact_filter(&self, endpoint: &str) -> String {
+        as_filter(&self.with_placeholders(endpoint, PLACEHOLDER))
+    }
+
+    fn with_placeholders(&self, endpoint: &str, address: &str) -> String {
+        let mut text = String::new();
+        self.parts.iter().for_each(|part| part.push(&mut text, endpoint, address));
+        text
+    }
+
+    /// The endpoints that a topic may be for, shortest name first: more than one only when a name
+    /// contains `/` and the rest of the template fits at several places.
+    pub(crate) fn endpoints(&self, topic: &str) -> Vec<EndpointName> {
+        let mut search = Search { found: Vec::new() };
+        search.run(&self.parts, topic, None);
+        search.found.sort_by_key(|name| name.as_str().len());
+        search.found
+    }
+
+    /// Whether some topic of this template could match the filter, whatever the placeholders hold
+    /// (no `/` in them).
+    pub(crate) fn overlaps(&self, filter: &str) -> bool {
+        let text = self.with_placeholders(PLACEHOLDER, PLACEHOLDER);
+        overlap(&mut text.split('/'), &mut filter.split('/'))
+    }
+}
+
+/// As it is written in the settings; of several spellings the shortest.
+impl fmt::Display for Template {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.with_placeholders("%e", "%a"))
+    }
+}
+
+/// Stands for a placeholder where a template is looked at as text. No topic can hold it.
+const PLACEHOLDER: &str = "\0";
+
+/// Room for an IPv6 address; IPv4 is shorter.
+const ADDRESS_LEN_MAX: usize = 39;
+
+/// What stands for the address of a device that is not known (any more).
+const ADDRESS_UNKNOWN: &str = "unknown";
+
+fn push_address(topic: &mut String, address: Option<IpAddr>) {
+    match address {
+        // Writing to a String cannot fail.
+        Some(address) => {
+            let _ = write!(topic, "{}", address.to_canonical());
+        }
+        None => topic.push_str(ADDRESS_UNKNOWN),
+    }
+}
+
+fn split(text: &str, wildcards: Wildcards) -> Result<Vec<Part>, TemplateError> {
+    let mut parts = Vec::new();
+    let mut literal = String::new();
+    let mut rest = text;
+    while let Some(next) = rest.chars().next() {
+        let at_level_start = rest.len() == text.len() || text_before(text, rest).ends_with('/');
+        let placeholder = PLACEHOLDERS.iter().find(|(name, _)| rest.starts_with(name));
+        if let Some((name, part)) = placeholder {
+            flush(&mut literal, &mut parts);
+            parts.push(part.clone());
+            rest = rest.get(name.len()..).unwrap_or_default();
+            continue;
+        }
+        rest = rest.get(next.len_utf8()..).unwrap_or_default();
+        match next {
+            '+' | '#' if wildcards == Wildcards::Forbidden => return Err(TemplateError::Wildcard),
+            '+' if at_level_start && (rest.is_empty() || rest.starts_with('/')) => {
+                flush(&mut literal, &mut parts);
+                parts.push(Part::AnyLevel);
+            }
+            '#' if at_level_start && rest.is_empty() => {
+                // `a/#` matches `a` too (MQTT 5, 4.7.1.2), so the slash belongs to the wildcard.
+                literal.pop();
+                flush(&mut literal, &mut parts);
+                parts.push(Part::AnyRest);
+            }
+            '+' | '#' => return Err(TemplateError::MisplacedWildcard),
+            other => literal.push(other),
+        }
+    }
+    flush(&mut literal, &mut parts);
+    Ok(parts)
+}
+
+fn text_before<'a>(text: &'a str, rest: &str) -> &'a str {
+    text.get(..text.len().saturating_sub(rest.len())).unwrap_or_default()
+}
+
+fn flush(literal: &mut String, parts: &mut Vec<Part>) {
+    if !literal.is_empty() {
+        parts.push(Part::Text(core::mem::take(literal).into_boxed_str()));
+    }
+}
+
+/// Levels with a placeholder in them become `+`.
+fn as_filter(text: &str) -> String {
+    let level = |level: &str| if level.contains(PLACEHOLDER) { "+" } else { level }.to_owned();
+    text.split('/').map(level).collect::<Vec<_>>().join("/")
+}
+
+/// Whether a topic, some of whose levels are placeholders, can match a filter.
+fn overlap<'a>(
+    topic: &mut impl Iterator<Item = &'a str>,
+    filter: &mut impl Iterator<Item = &'a str>,
+) -> bool {
+    loop {
+        match (topic.next(), filter.next()) {
+            (_, Some("#")) | (None, None) => return true,
+            (Some(level), Some(wanted)) if level_may_be(level, wanted) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn level_may_be(level: &str, wanted: &str) -> bool {
+    let Some((before, behind)) = level.split_once(PLACEHOLDER) else {
+        return wanted == "+" || wanted == level;
+    };
+    let behind = behind.rsplit(PLACEHOLDER).next().unwrap_or_default();
+    wanted == "+" || (wanted.starts_with(before) && wanted.ends_with(behind))
+}
+
+/// Whether a topic name matches a filter (MQTT 5, 4.7).
+pub(crate) fn matches(filter: &str, topic: &str) -> bool {
+    overlap(&mut topic.split('/'), &mut filter.split('/'))
+}
+
+/// Reads a topic against the parts of a template, trying each end of a name.
+struct Search {
+    found: Vec<EndpointName>,
+}
+
+impl Search {
+    fn run(&mut self, parts: &[Part], rest: &str, endpoint: Option<&str>) {
+        if self.found.len() >= CANDIDATES_MAX {
+            return;
+        }
+        let Some((part, parts)) = parts.split_first() else {
+            if rest.is_empty() {
+                self.keep(endpoint);
+            }
+            return;
+        };
+        match (part, endpoint) {
+            (Part::Text(text), _) => {
+                if let Some(rest) = rest.strip_prefix(&**text) {
+                    self.run(parts, rest, endpoint);
+                }
+            }
+            (Part::Endpoint, Some(name)) => {
+                if let Some(rest) = rest.strip_prefix(name) {
+                    self.run(parts, rest, endpoint);
+                }
+            }
+            (Part::Endpoint, None) => self.each_name(parts, rest),
+            (Part::Address, _) => self.each_level_end(parts, rest, endpoint),
+            (Part::AnyLevel, _) => {
+                let level = rest.find('/').unwrap_or(rest.len());
+                self.run(parts, rest.get(level..).unwrap_or_default(), endpoint);
+            }
+            (Part::AnyRest, _) => {
+                if rest.is_empty() || rest.starts_with('/') {
+                    self.keep(endpoint);
+                }
+            }
+        }
+    }
+
+    fn each_name(&mut self, parts: &[Part], rest: &str) {
+        let ends = rest.char_indices().map(|(at, next)| at + next.len_utf8());
+        for end in ends.take_while(|end| *end <= NAME_LEN_MAX) {
+            // Cheap test first: a name ends where the text behind it stands.
+            if let (Some(name), Some(behind)) = (rest.get(..end), rest.get(end..))
+                && may_follow(parts, behind)
+            {
+                self.run(parts, behind, Some(name));
+            }
+        }
+    }
+
+    fn each_level_end(&mut self, parts: &[Part], rest: &str, endpoint: Option<&str>) {
+        let level = rest.split('/').next().unwrap_or_default();
+        for end in level.char_indices().map(|(at, next)| at + next.len_utf8()) {
+            let behind = rest.get(end..).unwrap_or_default();
+            if end <= ADDRESS_LEN_MAX && may_follow(parts, behind) {
+                self.run(parts, behind, endpoint);
+            }
+        }
+    }
+
+    fn keep(&mut self, endpoint: Option<&str>) {
+        if let Some(Ok(name)) = endpoint.map(EndpointName::parse)
+            && !self.found.contains(&name)
+        {
+            self.found.push(name);
+        }
+    }
+}
+
+/// The longest endpoint name in bytes (OMA Core 6.2.1 in a Uri-Query option).
+const NAME_LEN_MAX: usize = 252;
+
+fn may_follow(parts: &[Part], rest: &str) -> bool {
+    match parts.first() {
+        None => rest.is_empty(),
+        Some(Part::Text(text)) => rest.starts_with(&**text),
+        Some(Part::AnyRest) => rest.is_empty() || rest.starts_with('/'),
+        Some(Part::Endpoint | Part::Address | Part::AnyLevel) => true,
+    }
+}
+
+#[cfg(test)]
+mod tests;

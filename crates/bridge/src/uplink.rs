@@ -1,0 +1,223 @@
+//! From events of the engine to messages (contract, sections 2.5, 4 and 5).
+//!
+//! JSON is written straight into a buffer that is reused; payloads of devices are decoded here, when
+//! they are published. What a value looks like is the job of [`crate::json`], its bytes that of
+//! `lwm2m::codec`.
+
+mod answer;
+mod content;
+mod notification;
+mod registration;
+mod report;
+
+use engine::{
+    Answer, Command, CommandError, CommandFinished, Device, Event, Freshness, Notification, Origin,
+    UpdateContent,
+};
+use lwm2m::codec::{Context, UnknownPolicy};
+use lwm2m::{EndpointName, Format, ModelView, Models, OperationKind, Path};
+
+use crate::bridge::Bridge;
+use crate::contract::{Channel, Contract, Place};
+use crate::origin::Asked;
+use crate::publication::Publication;
+use crate::settings::{UnknownObjects, UpdateCondition};
+
+/// What reading a payload takes besides the event.
+#[derive(Debug, Clone, Copy)]
+pub struct Surroundings<'a> {
+    /// The object definitions.
+    pub models: &'a Models,
+    /// Wall-clock time in milliseconds since 1970, for times that are relative to now.
+    pub wall_ms: i64,
+}
+
+/// A notification without the reply that the device waits for.
+#[derive(Debug, Clone, Copy)]
+pub struct Notified<'a> {
+    /// The device.
+    pub device: &'a Device,
+    /// What is observed; the root for a composite observation.
+    pub path: Path,
+    /// Who asked for it.
+    pub origin: &'a Origin,
+    /// The response code.
+    pub code: engine::Code,
+    /// The Content-Format; `None` when it was missing.
+    pub format: Option<Format>,
+    /// The payload.
+    pub body: &'a [u8],
+    /// The Observe option, or a number made up in its place.
+    pub sequence: u32,
+    /// Whether a newer one came before.
+    pub freshness: Freshness,
+}
+
+/// The end of a command, accepted or not.
+#[derive(Debug, Clone, Copy)]
+pub struct Finished<'a> {
+    /// The name the command was for.
+    pub endpoint: &'a EndpointName,
+    /// The device, while it is registered.
+    pub device: Option<&'a Device>,
+    /// Who asked.
+    pub origin: &'a Origin,
+    /// What was asked.
+    pub operation: OperationKind,
+    /// Of which path; the root for composite operations.
+    pub path: Path,
+    /// The device's answer, or why there is none.
+    pub result: Result<&'a Answer, &'a CommandError>,
+}
+
+impl<'a> From<&'a Notification> for Notified<'a> {
+    fn from(notification: &'a Notification) -> Self {
+        Self {
+            device: &notification.device,
+            path: notification.path,
+            origin: &notification.origin,
+            code: notification.code,
+            format: notification.format,
+            body: &notification.body,
+            sequence: notification.sequence,
+            freshness: notification.freshness,
+        }
+    }
+}
+
+impl<'a> From<&'a CommandFinished> for Finished<'a> {
+    fn from(finished: &'a CommandFinished) -> Self {
+        Self {
+            endpoint: &finished.endpoint,
+            device: finished.device.as_ref(),
+            origin: &finished.origin,
+            operation: finished.operation,
+            path: finished.path,
+            result: finished.result.as_ref(),
+        }
+    }
+}
+
+impl<'a> Finished<'a> {
+    /// The end of a command that was never accepted.
+    pub const fn refused(command: &'a Command, reason: &'a CommandError) -> Self {
+        Self {
+            endpoint: &command.endpoint,
+            device: None,
+            origin: &command.origin,
+            operation: command.operation.kind(),
+            path: command.operation.path(),
+            result: Err(reason),
+        }
+    }
+}
+
+impl Bridge {
+    /// Appends what an event means on MQTT: mostly one message, none for what the contract keeps
+    /// silent about, two for a firmware notification that goes both ways.
+    pub fn uplink(
+        &mut self,
+        event: &Event,
+        surroundings: Surroundings<'_>,
+        out: &mut Vec<Publication>,
+    ) {
+        match event {
+            Event::Notified(notification) => {
+                self.notified(&Notified::from(&**notification), surroundings, out);
+            }
+            Event::CommandFinished(finished) => {
+                self.finished(&Finished::from(&**finished), surroundings, out);
+            }
+            Event::CommandAcked { device, origin, .. } => self.acked(device, origin, out),
+            Event::Registered { device, .. } => {
+                self.registration("register", Channel::Register, device, out);
+            }
+            Event::Updated { device, content } => {
+                let wanted = self.contract.settings.update_condition();
+                if wanted == UpdateCondition::Always || *content == UpdateContent::WithLinks {
+                    self.registration("update", Channel::Update, device, out);
+                }
+            }
+            Event::Sent { device, format, body, .. } => {
+                self.sent(device, *format, body, surroundings, out);
+            }
+            Event::Deregistered { device }
+            | Event::Late { device }
+            | Event::Expired { device }
+            | Event::Replaced { device }
+            | Event::Kicked { device }
+            | Event::AddressChanged { device, .. } => self.lifecycle(event.name(), device, out),
+            Event::Noted(_) => {}
+        }
+    }
+
+    /// Appends the end of a command that the engine or its queue did not accept.
+    pub fn refused(
+        &mut self,
+        command: &Command,
+        reason: &CommandError,
+        surroundings: Surroundings<'_>,
+        out: &mut Vec<Publication>,
+    ) {
+        self.finished(&Finished::refused(command, reason), surroundings, out);
+    }
+}
+
+/// A message under construction: where it goes and the buffer it is written to.
+struct Writer<'a> {
+    contract: &'a Contract,
+    json: &'a mut Vec<u8>,
+    place: Place<'a>,
+}
+
+impl<'a> Writer<'a> {
+    fn of_device(bridge: &'a mut Bridge, device: &'a Device) -> Self {
+        let place = place_of(&bridge.contract, device);
+        Self::new(bridge, place)
+    }
+
+    fn new(bridge: &'a mut Bridge, place: Place<'a>) -> Self {
+        bridge.scratch.clear();
+        Self { contract: &bridge.contract, json: &mut bridge.scratch, place }
+    }
+
+    fn publish(&self, channel: Channel, out: &mut Vec<Publication>) {
+        out.extend(self.contract.publication(channel, self.place, self.json));
+    }
+
+    /// To whoever asked: on the topic that the command named, else on the response topic.
+    fn answer(&self, asked: Option<&Asked<'_>>, usual: Channel, out: &mut Vec<Publication>) {
+        match asked.and_then(|asked| Some((asked.response_topic?, asked.correlation))) {
+            Some((topic, correlation)) => {
+                out.push(self.contract.publication_to(topic, correlation, self.json));
+            }
+            None => self.publish(usual, out),
+        }
+    }
+
+    fn context<'m>(&self, device: &'m Device, surroundings: Surroundings<'m>) -> Context<'m> {
+        Context {
+            models: ModelView::new(surroundings.models, device.info.objects()),
+            wall_ms: surroundings.wall_ms,
+            unknown: match self.contract.settings.unknown_objects {
+                UnknownObjects::Raw => UnknownPolicy::Raw,
+                UnknownObjects::Reject => UnknownPolicy::Reject,
+            },
+        }
+    }
+
+    fn raw(&mut self, text: &str) {
+        self.json.extend_from_slice(text.as_bytes());
+    }
+}
+
+fn place_of<'a>(contract: &Contract, device: &'a Device) -> Place<'a> {
+    Place {
+        mount: contract.mount_of(device.peer.listener()),
+        endpoint: device.endpoint.as_str(),
+        address: Some(device.peer.remote_ip()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

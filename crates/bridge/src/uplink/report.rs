@@ -1,0 +1,87 @@
+//! Ends of commands without an answer (contract, section 4.4 and table 0.1).
+
+use engine::{Code, CommandError};
+
+use super::Writer;
+use crate::contract::Channel;
+use crate::json;
+use crate::origin::{Asked, Sequence};
+use crate::publication::Publication;
+use crate::settings::{Profile, Report};
+
+/// How such an end is published.
+enum End<'a> {
+    /// A msgType of its own, with the command's `data`.
+    Returned(&'static str),
+    /// The command's msgType with a code in the device's place.
+    Report { code: Code, reason: &'a str },
+}
+
+impl Writer<'_> {
+    pub(super) fn failed(
+        &mut self,
+        asked: Option<&Asked<'_>>,
+        error: &CommandError,
+        out: &mut Vec<Publication>,
+    ) {
+        // Nobody asked for what the engine observes by itself, so nobody waits.
+        let Some(asked) = asked else { return };
+        let settings = &self.contract.settings;
+        if settings.report == Report::Profile && !is_published_by(settings.profile, error) {
+            return;
+        }
+        let text; // Holds the words of errors that bring their own.
+        let end = match error {
+            CommandError::Reset => End::Returned("coap_reset"),
+            CommandError::Timeout { .. } => End::Returned("coap_timeout"),
+            CommandError::Expired => unavailable("expired"),
+            CommandError::QueueFull => unavailable("queue_full"),
+            CommandError::Deregistered | CommandError::RegistrationExpired => {
+                unavailable("deregistered")
+            }
+            CommandError::Replaced => unavailable("replaced"),
+            CommandError::UnknownDevice => {
+                End::Report { code: Code::NOT_FOUND, reason: "unknown_device" }
+            }
+            CommandError::Transfer(_) => {
+                text = error.to_string();
+                End::Report { code: Code::BAD_GATEWAY, reason: &text }
+            }
+            CommandError::Unsupported(reason) => End::Report { code: Code::BAD_REQUEST, reason },
+        };
+        match end {
+            End::Returned(message) => self.returned(message, asked, out),
+            End::Report { code, reason } => self.report(asked, code, reason, out),
+        }
+    }
+
+    fn report(&mut self, asked: &Asked<'_>, code: Code, reason: &str, out: &mut Vec<Publication>) {
+        self.json.push(b'{');
+        asked.push_echo(self.json, Sequence::FromApplication);
+        self.raw("\"msgType\":\"");
+        self.raw(asked.message.name());
+        self.raw("\",\"data\":{\"reqPath\":");
+        self.request_path(asked);
+        self.code(code);
+        self.raw(",\"reason\":");
+        json::push_string(self.json, reason);
+        self.raw("}}");
+        self.answer(Some(asked), Channel::Response, out);
+    }
+}
+
+const fn unavailable(reason: &str) -> End<'_> {
+    End::Report { code: Code::SERVICE_UNAVAILABLE, reason }
+}
+
+/// Whether the EMQX release of the profile publishes such an end: 4.x is silent about all of them,
+/// 5.x is not about resets, silence of the device and broken uploads.
+const fn is_published_by(profile: Profile, error: &CommandError) -> bool {
+    match profile {
+        Profile::Emqx4 => false,
+        Profile::Emqx5 => matches!(
+            error,
+            CommandError::Reset | CommandError::Timeout { .. } | CommandError::Transfer(_)
+        ),
+    }
+}
