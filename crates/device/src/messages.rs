@@ -1,0 +1,274 @@
+//! Confirmable messages and repeated requests between one device and its server: RFC 7252 4.
+//!
+//! `coap::Endpoint` is the server's end, made for a million peers; a device has one peer and must
+//! be small, so it keeps its few messages in plain lists. What the messages say is the job of
+//! [`crate::requests`], [`crate::management`] and [`crate::observe`].
+
+use std::collections::VecDeque;
+
+use coap::{Code, Duration, Instant, Message, MessageId, Options, Token, TransmissionParams, Type};
+
+use crate::chance::Chance;
+
+/// What a confirmable message of the device is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// A request of its own.
+    Request,
+    /// A notification of the observation with this token.
+    Notification(Token),
+    /// The separate answer to a request.
+    Answer,
+}
+
+/// Code, options and payload of a message to be sent.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Outgoing<'a> {
+    pub(crate) code: Code,
+    pub(crate) token: Token,
+    pub(crate) options: &'a coap::OptionList,
+    pub(crate) payload: &'a [u8],
+}
+
+impl Outgoing<'_> {
+    fn encode(&self, kind: Type, id: MessageId) -> Vec<u8> {
+        /// Header, token and the few options of most messages.
+        const HEAD_TYPICAL: usize = 24;
+        let mut datagram = Vec::with_capacity(HEAD_TYPICAL + self.payload.len());
+        let Self { code, token, options, payload } = *self;
+        Message { kind, code, id, token, options: options.options(), payload }
+            .encode(&mut datagram);
+        datagram
+    }
+}
+
+/// The messages between one device and its server.
+#[derive(Debug, Clone)]
+pub(crate) struct Messages {
+    next_id: u16,
+    outbox: VecDeque<Vec<u8>>,
+    awaiting: Vec<Awaiting>,
+    remembered: VecDeque<Remembered>,
+}
+
+/// A confirmable message that is not over yet.
+#[derive(Debug, Clone)]
+struct Awaiting {
+    purpose: Purpose,
+    id: MessageId,
+    wait: Wait,
+    deadline: Instant,
+}
+
+#[derive(Debug, Clone)]
+enum Wait {
+    /// For the acknowledgement; the message is sent again at the deadline.
+    Acknowledgement { datagram: Box<[u8]>, transmissions: u8, timeout: Duration },
+    /// For the separate answer to a request that was acknowledged.
+    Answer,
+}
+
+/// The answer to a request, for when the request is repeated.
+#[derive(Debug, Clone)]
+struct Remembered {
+    id: MessageId,
+    until: Instant,
+    /// Empty: the request was not answered.
+    answer: Box<[u8]>,
+}
+
+impl Messages {
+    pub(crate) const fn new(first_id: u16) -> Self {
+        Self {
+            next_id: first_id,
+            outbox: VecDeque::new(),
+            awaiting: Vec::new(),
+            remembered: VecDeque::new(),
+        }
+    }
+
+    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
+        let datagram = self.outbox.pop_front();
+        if self.outbox.is_empty() {
+            // A sleeping device keeps no buffer.
+            self.outbox = VecDeque::new();
+        }
+        datagram
+    }
+
+    /// Whether a message of the device's own has to wait: NSTART is 1, answers are not counted.
+    pub(crate) fn is_busy(&self) -> bool {
+        self.awaiting.iter().any(|awaiting| awaiting.purpose != Purpose::Answer)
+    }
+
+    pub(crate) fn send(&mut self, kind: Type, id: MessageId, message: Outgoing<'_>) {
+        self.outbox.push_back(message.encode(kind, id));
+    }
+
+    pub(crate) fn send_confirmable(
+        &mut self,
+        now: Instant,
+        purpose: Purpose,
+        message: Outgoing<'_>,
+        params: (&TransmissionParams, &mut Chance),
+    ) -> MessageId {
+        let (params, chance) = params;
+        let id = self.new_id();
+        let bytes = message.encode(Type::Confirmable, id);
+        let datagram = bytes.as_slice().into();
+        self.outbox.push_back(bytes);
+        let timeout = params.first_timeout((chance.next_u64() >> 32) as u32);
+        let wait = Wait::Acknowledgement { datagram, transmissions: 1, timeout };
+        self.awaiting.push(Awaiting { purpose, id, wait, deadline: now + timeout });
+        id
+    }
+
+    pub(crate) fn send_non_confirmable(&mut self, message: Outgoing<'_>) -> MessageId {
+        let id = self.new_id();
+        self.send(Type::NonConfirmable, id, message);
+        id
+    }
+
+    /// An empty message: an acknowledgement without an answer, or a Reset.
+    pub(crate) fn send_empty(&mut self, kind: Type, id: MessageId) {
+        let mut datagram = Vec::with_capacity(4);
+        let options = Options::EMPTY;
+        Message { kind, code: Code::EMPTY, id, token: Token::EMPTY, options, payload: &[] }
+            .encode(&mut datagram);
+        self.outbox.push_back(datagram);
+    }
+
+    /// Takes an acknowledgement. A request goes on waiting for its answer; says what it was.
+    pub(crate) fn on_acknowledgement(
+        &mut self,
+        now: Instant,
+        id: MessageId,
+        answer_within: Duration,
+    ) -> Option<Purpose> {
+        let index = self.position(id)?;
+        let awaiting = self.awaiting.get_mut(index)?;
+        if awaiting.purpose == Purpose::Request {
+            awaiting.wait = Wait::Answer;
+            awaiting.deadline = now + answer_within;
+            return Some(Purpose::Request);
+        }
+        Some(self.take(index))
+    }
+
+    /// Takes a Reset; says what it refused.
+    pub(crate) fn on_reset(&mut self, id: MessageId) -> Option<Purpose> {
+        let index = self.position(id)?;
+        Some(self.take(index))
+    }
+
+    /// The answer to the device's own request is there.
+    pub(crate) fn end_request(&mut self) {
+        self.end(Purpose::Request);
+    }
+
+    /// Stops to repeat messages of that purpose.
+    pub(crate) fn end(&mut self, purpose: Purpose) {
+        self.awaiting.retain(|awaiting| awaiting.purpose != purpose);
+        self.release();
+    }
+
+    /// Stops to repeat anything.
+    pub(crate) fn end_all(&mut self) {
+        self.awaiting = Vec::new();
+    }
+
+    /// Sends again what is due; says one message that was given up, so call it until `None`.
+    pub(crate) fn handle_timeout(
+        &mut self,
+        now: Instant,
+        params: &TransmissionParams,
+    ) -> Option<Purpose> {
+        while let Some(index) = self.awaiting.iter().position(|waiting| waiting.deadline <= now) {
+            let awaiting = self.awaiting.get_mut(index)?;
+            match &mut awaiting.wait {
+                Wait::Acknowledgement { datagram, transmissions, timeout }
+                    if *transmissions <= params.max_retransmit =>
+                {
+                    *transmissions += 1;
+                    *timeout = timeout.saturating_mul(2);
+                    awaiting.deadline = now + *timeout;
+                    self.outbox.push_back(datagram.to_vec());
+                }
+                Wait::Acknowledgement { .. } | Wait::Answer => return Some(self.take(index)),
+            }
+        }
+        None
+    }
+
+    pub(crate) fn next_timeout(&self) -> Option<Instant> {
+        self.awaiting.iter().map(|awaiting| awaiting.deadline).min()
+    }
+
+    /// Answers a request that was seen before; `false` when it is new.
+    pub(crate) fn repeat(&mut self, now: Instant, id: MessageId) -> bool {
+        let known = self.remembered.iter().find(|entry| entry.id == id && entry.until > now);
+        let Some(known) = known else { return false };
+        if !known.answer.is_empty() {
+            self.outbox.push_back(known.answer.to_vec());
+        }
+        true
+    }
+
+    /// Remembers a request and the datagrams with which it was answered, see [`Messages::mark`].
+    pub(crate) fn remember(&mut self, id: MessageId, until: Instant, mark: usize, limit: usize) {
+        let answer = self.outbox.get(mark).map_or(Box::default(), |bytes| bytes.as_slice().into());
+        while self.remembered.len() >= limit.max(1) {
+            self.remembered.pop_front();
+        }
+        // Growing by doubling would waste half of what a mostly idle device has.
+        if self.remembered.len() == self.remembered.capacity() && self.remembered.len() < 4 {
+            self.remembered.reserve_exact(1);
+        }
+        self.remembered.push_back(Remembered { id, until, answer });
+    }
+
+    /// Where the next datagram will stand among those that wait to leave.
+    pub(crate) fn mark(&self) -> usize {
+        self.outbox.len()
+    }
+
+    /// Forgets repeated requests that can no longer come.
+    pub(crate) fn forget(&mut self, now: Instant) {
+        while self.remembered.front().is_some_and(|entry| entry.until <= now) {
+            self.remembered.pop_front();
+        }
+        if self.remembered.is_empty() {
+            self.remembered = VecDeque::new();
+        }
+    }
+
+    pub(crate) fn heap_bytes(&self) -> usize {
+        let remembered: usize = self.remembered.iter().map(|entry| entry.answer.len()).sum();
+        remembered
+            + self.remembered.capacity() * size_of::<Remembered>()
+            + self.awaiting.capacity() * size_of::<Awaiting>()
+            + self.outbox.capacity() * size_of::<Vec<u8>>()
+    }
+
+    pub(crate) fn new_id(&mut self) -> MessageId {
+        let id = MessageId::new(self.next_id);
+        self.next_id = self.next_id.wrapping_add(1);
+        id
+    }
+
+    fn position(&self, id: MessageId) -> Option<usize> {
+        self.awaiting.iter().position(|awaiting| awaiting.id == id)
+    }
+
+    fn take(&mut self, index: usize) -> Purpose {
+        let purpose = self.awaiting.swap_remove(index).purpose;
+        self.release();
+        purpose
+    }
+
+    fn release(&mut self) {
+        if self.awaiting.is_empty() {
+            self.awaiting = Vec::new();
+        }
+    }
+}

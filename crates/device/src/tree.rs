@@ -1,0 +1,280 @@
+//! The data of a device: what the fleet shares and what differs, copy-on-write.
+//!
+//! A fleet of devices shares one sorted list of defaults; each device keeps only the slots that
+//! differ from it. What a server may do with a slot is the job of [`crate::management`].
+
+use std::iter::Peekable;
+use std::sync::Arc;
+
+use lwm2m::{Path, Value};
+
+/// What stands at a path.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Slot {
+    /// An object instance; at a path of two ids.
+    Instance,
+    /// A resource of several instances, perhaps of none; at a path of three ids.
+    Multiple,
+    /// A resource that can be executed; at a path of three ids.
+    Executable,
+    /// A value: at three ids of a single resource, at four of a resource instance.
+    Value(Value),
+}
+
+/// The slots that all devices of a fleet begin with, ascending by path.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Defaults {
+    slots: Vec<(Path, Slot)>,
+}
+
+impl Defaults {
+    /// No objects at all.
+    pub const fn new() -> Self {
+        Self { slots: Vec::new() }
+    }
+
+    /// Puts a slot at a path, replacing what was there; what leads to it is created.
+    pub fn set(&mut self, path: Path, slot: Slot) {
+        if path.len() > 2 {
+            self.add(path.truncated(2), Slot::Instance);
+        }
+        if path.len() > 3 {
+            self.add(path.truncated(3), Slot::Multiple);
+        }
+        match self.slots.binary_search_by_key(&path, |(at, _)| *at) {
+            Ok(index) => {
+                if let Some(entry) = self.slots.get_mut(index) {
+                    entry.1 = slot;
+                }
+            }
+            Err(index) => self.slots.insert(index, (path, slot)),
+        }
+    }
+
+    /// Puts a value at a path; see [`Defaults::set`].
+    #[must_use]
+    pub fn with(mut self, path: Path, value: Value) -> Self {
+        self.set(path, Slot::Value(value));
+        self
+    }
+
+    /// Removes a path and everything below it.
+    pub fn remove(&mut self, prefix: &Path) {
+        self.slots.retain(|(path, _)| !path.starts_with(prefix));
+    }
+
+    /// The slots, ascending by path.
+    pub fn iter(&self) -> impl Iterator<Item = (Path, &Slot)> {
+        self.slots.iter().map(|(path, slot)| (*path, slot))
+    }
+
+    fn add(&mut self, path: Path, slot: Slot) {
+        if let Err(index) = self.slots.binary_search_by_key(&path, |(at, _)| *at) {
+            self.slots.insert(index, (path, slot));
+        }
+    }
+}
+
+/// The data of one device.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    defaults: Arc<Defaults>,
+    /// What differs, ascending by path; `None`: the default is gone.
+    changes: Vec<(Path, Option<Slot>)>,
+}
+
+impl Tree {
+    pub(crate) const fn new(defaults: Arc<Defaults>) -> Self {
+        Self { defaults, changes: Vec::new() }
+    }
+
+    /// Forgets every difference.
+    pub(crate) fn reset(&mut self) {
+        self.changes = Vec::new();
+    }
+
+    pub(crate) fn slot(&self, path: &Path) -> Option<&Slot> {
+        if let Ok(index) = self.changes.binary_search_by_key(path, |(at, _)| *at) {
+            return self.changes.get(index)?.1.as_ref();
+        }
+        self.default_slot(path)
+    }
+
+    pub(crate) fn value(&self, path: &Path) -> Option<&Value> {
+        match self.slot(path)? {
+            Slot::Value(value) => Some(value),
+            Slot::Instance | Slot::Multiple | Slot::Executable => None,
+        }
+    }
+
+    /// The value at a path if it is not the default.
+    pub(crate) fn changed_value(&self, path: &Path) -> Option<&Value> {
+        let index = self.changes.binary_search_by_key(path, |(at, _)| *at).ok()?;
+        match self.changes.get(index)?.1.as_ref()? {
+            Slot::Value(value) => Some(value),
+            Slot::Instance | Slot::Multiple | Slot::Executable => None,
+        }
+    }
+
+    /// Everything at or below a path, ascending.
+    pub(crate) fn under(&self, prefix: Path) -> Under<'_> {
+        let defaults = &self.defaults.slots;
+        let first = defaults.partition_point(|(path, _)| *path < prefix);
+        let first_change = self.changes.partition_point(|(path, _)| *path < prefix);
+        Under {
+            prefix,
+            defaults: defaults.get(first..).unwrap_or_default().iter().peekable(),
+            changes: self.changes.get(first_change..).unwrap_or_default().iter().peekable(),
+        }
+    }
+
+    /// Whether anything is at or below a path.
+    pub(crate) fn contains(&self, prefix: &Path) -> bool {
+        self.under(*prefix).next().is_some()
+    }
+
+    pub(crate) fn set(&mut self, path: Path, slot: Slot) {
+        match self.changes.binary_search_by_key(&path, |(at, _)| *at) {
+            Ok(index) => {
+                if let Some(entry) = self.changes.get_mut(index) {
+                    entry.1 = Some(slot);
+                }
+            }
+            Err(index) => {
+                // Most devices differ in one or two values: growing by doubling would waste half.
+                if self.changes.len() < 4 {
+                    self.changes.reserve_exact(1);
+                }
+                self.changes.insert(index, (path, Some(slot)));
+            }
+        }
+    }
+
+    /// Removes a path and everything below it.
+    pub(crate) fn remove(&mut self, prefix: &Path) {
+        self.changes.retain(|(path, _)| !path.starts_with(prefix));
+        let doomed: Vec<Path> = self.under(*prefix).map(|(path, _)| path).collect();
+        for path in doomed {
+            let at = self.changes.partition_point(|(known, _)| *known < path);
+            self.changes.insert(at, (path, None));
+        }
+    }
+
+    /// Bytes on the heap that this device alone uses for its data, roughly.
+    pub(crate) fn heap_bytes(&self) -> usize {
+        self.changes.capacity() * size_of::<(Path, Option<Slot>)>()
+    }
+
+    fn default_slot(&self, path: &Path) -> Option<&Slot> {
+        let slots = &self.defaults.slots;
+        let index = slots.binary_search_by_key(path, |(at, _)| *at).ok()?;
+        slots.get(index).map(|(_, slot)| slot)
+    }
+}
+
+/// The merge of defaults and changes below one path.
+pub(crate) struct Under<'a> {
+    prefix: Path,
+    defaults: Peekable<std::slice::Iter<'a, (Path, Slot)>>,
+    changes: Peekable<std::slice::Iter<'a, (Path, Option<Slot>)>>,
+}
+
+impl<'a> Iterator for Under<'a> {
+    type Item = (Path, &'a Slot);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            let default = self.defaults.peek().filter(|(path, _)| path.starts_with(&self.prefix));
+            let change = self.changes.peek().filter(|(path, _)| path.starts_with(&self.prefix));
+            match (default, change) {
+                (None, None) => return None,
+                (Some((path, slot)), None) => {
+                    let item = (*path, slot);
+                    self.defaults.next();
+                    return Some(item);
+                }
+                (Some((path, slot)), Some((changed, _))) if path < changed => {
+                    let item = (*path, slot);
+                    self.defaults.next();
+                    return Some(item);
+                }
+                (default, Some((path, slot))) => {
+                    let hidden = default.is_some_and(|(hidden, _)| hidden == path);
+                    let item = slot.as_ref().map(|slot| (*path, slot));
+                    self.changes.next();
+                    if hidden {
+                        self.defaults.next();
+                    }
+                    if item.is_some() {
+                        return item;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn path(text: &str) -> Path {
+        Path::parse(text).unwrap()
+    }
+
+    fn tree() -> Tree {
+        let defaults = Defaults::new()
+            .with(path("/3/0/0"), Value::String("maker".into()))
+            .with(path("/3/0/6/0"), Value::Integer(1))
+            .with(path("/3/0/6/1"), Value::Integer(5))
+            .with(path("/3303/0/5700"), Value::Float(20.0));
+        Tree::new(Arc::new(defaults))
+    }
+
+    fn paths(tree: &Tree, prefix: &str) -> Vec<String> {
+        tree.under(path(prefix)).map(|(path, _)| path.to_string()).collect()
+    }
+
+    #[test]
+    fn what_leads_to_a_value_is_there_too() {
+        assert_eq!(
+            paths(&tree(), "/"),
+            ["/3/0", "/3/0/0", "/3/0/6", "/3/0/6/0", "/3/0/6/1", "/3303/0", "/3303/0/5700"]
+        );
+        assert_eq!(tree().slot(&path("/3/0/6")), Some(&Slot::Multiple));
+    }
+
+    #[test]
+    fn a_change_hides_the_default_and_others_do_not_see_it() {
+        let first = tree();
+        let mut second = first.clone();
+        second.set(path("/3303/0/5700"), Slot::Value(Value::Float(1.0)));
+        assert_eq!(second.value(&path("/3303/0/5700")), Some(&Value::Float(1.0)));
+        assert_eq!(first.value(&path("/3303/0/5700")), Some(&Value::Float(20.0)));
+        assert_eq!(paths(&second, "/3303"), ["/3303/0", "/3303/0/5700"]);
+        second.reset();
+        assert_eq!(second.value(&path("/3303/0/5700")), Some(&Value::Float(20.0)));
+    }
+
+    #[test]
+    fn removing_takes_everything_below_and_can_be_undone() {
+        let mut tree = tree();
+        tree.set(path("/3/0/6/2"), Slot::Value(Value::Integer(9)));
+        tree.remove(&path("/3/0/6"));
+        assert_eq!(paths(&tree, "/3"), ["/3/0", "/3/0/0"]);
+        tree.set(path("/3/0/6"), Slot::Multiple);
+        tree.set(path("/3/0/6/1"), Slot::Value(Value::Integer(7)));
+        assert_eq!(paths(&tree, "/3/0/6"), ["/3/0/6", "/3/0/6/1"]);
+    }
+
+    #[test]
+    fn a_new_instance_stands_in_its_place() {
+        let mut tree = tree();
+        tree.set(path("/3303/5"), Slot::Instance);
+        tree.set(path("/3303/5/5700"), Slot::Value(Value::Float(3.5)));
+        tree.set(path("/6/0"), Slot::Instance);
+        assert_eq!(paths(&tree, "/3303"), ["/3303/0", "/3303/0/5700", "/3303/5", "/3303/5/5700"]);
+        assert!(tree.contains(&path("/6")));
+        assert!(!tree.contains(&path("/7")));
+    }
+}
