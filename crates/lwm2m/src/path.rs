@@ -234,3 +234,6 @@ fn parse_id(segment: &str) -> Result<u16, PathError> {
     }
     segment.parse().map_err(|_| PathError::NotAnId)
 }
+
+#[cfg(test)]
+mod tests;

@@ -76,7 +76,8 @@ impl ObjectLinks {
         parts.objects.dedup_by_key(|entry| entry.object);
         parts.instances.sort_unstable();
         parts.instances.dedup();
-        parts.object_list.retain(|link| !link.contains('\n'));
+        // A target with a line feed is no URI; an empty one could not be told from none.
+        parts.object_list.retain(|link| !link.is_empty() && !link.contains('\n'));
         Self {
             alternate_path: parts.alternate_path.into(),
             object_list: parts.object_list.join("\n").into(),
@@ -186,8 +187,6 @@ fn version(link: &Link<'_>) -> Option<Version> {
 
 fn formats(link: &Link<'_>) -> Vec<Format> {
     let list = link.attribute("ct").and_then(|attribute| attribute.value).unwrap_or("");
-    // Each at most once, so that a hostile list stays below 64 Ki entries of two bytes: the payload
-    // is bounded, and what is not a number is passed over.
     let numbers = list.split([' ', ',']).filter_map(|word| word.parse().ok()).map(Format);
     let mut formats: Vec<Format> = Vec::new();
     for format in numbers.take(FORMATS_MAX) {
