@@ -1,0 +1,109 @@
+//! Listings: a million registrations seen page by page.
+//!
+//! A page is at most [`PAGE_LEN_MAX`] rows, so that no turn of a shard takes long; a cursor goes on
+//! from where the last page ended, whatever has come and gone since.
+
+use coap::{Duration, Instant};
+
+use crate::event::Device;
+use crate::queue::Reachability;
+use crate::registry::{Key, Registration};
+use crate::server::Server;
+
+/// Rows of one page at most. At about a microsecond each that is a quarter of a millisecond of a
+/// shard's time.
+pub const PAGE_LEN_MAX: usize = 256;
+
+/// Places that a page looks at to find its rows. After many devices have gone, a page may come back
+/// with few rows or none and still have a `next`.
+const PAGE_LOOKS_MAX: u32 = 4096;
+
+/// Where the next page begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Cursor(u32);
+
+impl Cursor {
+    /// The cursor as a number, to be written into a URL.
+    #[must_use]
+    pub const fn number(self) -> u32 {
+        self.0
+    }
+
+    /// The cursor of a number that [`Self::number`] gave. Any number is harmless.
+    #[must_use]
+    pub const fn from_number(number: u32) -> Self {
+        Self(number)
+    }
+}
+
+/// One page.
+#[derive(Clone, Debug, Default)]
+pub struct Page {
+    /// Registered devices.
+    pub rows: Vec<Row>,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+/// One registered device as it is at this moment.
+#[derive(Clone, Debug)]
+pub struct Row {
+    /// Name, registration, address and what the device said of itself.
+    pub device: Device,
+    /// What is left of the lifetime; zero within the grace.
+    pub lifetime_left: Duration,
+    /// How long ago it registered.
+    pub registered_ago: Duration,
+    /// How long ago it was heard of last.
+    pub heard_ago: Duration,
+    /// Whether it listens.
+    pub reachability: Reachability,
+    /// How many observations it has.
+    pub observations: usize,
+    /// How many commands wait for it.
+    pub commands_waiting: usize,
+    /// How many are in flight.
+    pub commands_in_flight: usize,
+}
+
+impl Server {
+    /// A page of registrations: the first without a cursor.
+    #[must_use]
+    pub fn list(&self, now: Instant, after: Option<Cursor>, max: usize) -> Page {
+        let first = after.map_or(0, |cursor| cursor.0);
+        let end = self.registry.end().min(first.saturating_add(PAGE_LOOKS_MAX));
+        let max = max.clamp(1, PAGE_LEN_MAX);
+        let mut rows = Vec::new();
+        for index in first..end {
+            if rows.len() == max {
+                return Page { rows, next: Some(Cursor(index)) };
+            }
+            if let Some(registration) = self.registry.get(Key(index)) {
+                rows.push(self.row(registration, now));
+            }
+        }
+        let next = (end < self.registry.end()).then_some(Cursor(end));
+        Page { rows, next }
+    }
+
+    /// The device of this name, if it is registered here.
+    #[must_use]
+    pub fn lookup(&self, now: Instant, endpoint: &str) -> Option<Row> {
+        let registration = self.registry.get(self.registry.find(endpoint)?)?;
+        Some(self.row(registration, now))
+    }
+
+    fn row(&self, registration: &Registration, now: Instant) -> Row {
+        let queue = registration.queue.as_deref();
+        Row {
+            device: registration.device(),
+            lifetime_left: registration.deadline - now,
+            registered_ago: now - registration.registered,
+            heard_ago: now - registration.heard,
+            reachability: registration.reachability(now, self.settings.queue_mode_window),
+            observations: self.observations.chain(registration.observations).count(),
+            commands_waiting: queue.map_or(0, |queue| queue.waiting()),
+            commands_in_flight: queue.map_or(0, |queue| queue.in_flight()),
+        }
+    }
+}

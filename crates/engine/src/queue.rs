@@ -1,0 +1,234 @@
+//! The queue of one device, and when it may be emptied: OMA Transport 6.5 (queue mode).
+//!
+//! One queue holds what waits and what is in flight, so that every accepted command is in exactly one
+//! place until it ends. Sending is the job of [`crate::commands`].
+
+use std::collections::VecDeque;
+
+use coap::{Duration, ExchangeId, Instant, ObservationId};
+
+use crate::command::{Origin, Priority};
+use crate::identity::CommandId;
+use crate::interface::management::Prepared;
+use crate::settings::QueueLimits;
+
+/// Whether a device listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reachability {
+    /// At any time.
+    Always,
+    /// It is in queue mode and said something a moment ago.
+    Awake {
+        /// When it is taken to fall asleep, unless it says something more.
+        until: Instant,
+    },
+    /// It is in queue mode and silent: nothing is sent until it says something.
+    Asleep,
+}
+
+impl Reachability {
+    /// Awake until a time, or asleep if that has passed.
+    pub(crate) fn until(until: Instant, now: Instant) -> Self {
+        if now < until { Self::Awake { until } } else { Self::Asleep }
+    }
+
+    /// Whether a request may be sent.
+    #[must_use]
+    pub const fn listens(self) -> bool {
+        match self {
+            Self::Always | Self::Awake { .. } => true,
+            Self::Asleep => false,
+        }
+    }
+}
+
+/// Whether the window after a device's last message is open; a time-out closes it (fact 22).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Window {
+    Open,
+    Closed,
+}
+
+/// A command that was accepted and has not ended.
+#[derive(Clone, Debug)]
+pub(crate) struct Accepted {
+    pub(crate) id: CommandId,
+    pub(crate) origin: Origin,
+    pub(crate) request: Prepared,
+    pub(crate) timeout: Duration,
+    pub(crate) expires: Instant,
+    pub(crate) priority: Priority,
+}
+
+/// What a command costs beyond its bytes: the record itself and what the allocator adds.
+const ACCEPTED_OVERHEAD: usize = 200;
+
+impl Accepted {
+    /// What the command counts for against the byte bound of the queue.
+    pub(crate) fn size(&self) -> usize {
+        ACCEPTED_OVERHEAD + self.origin.as_bytes().len() + self.request.size()
+    }
+}
+
+/// A command that was sent and has not been answered.
+#[derive(Debug)]
+pub(crate) struct Flight {
+    pub(crate) exchange: ExchangeId,
+    pub(crate) command: Accepted,
+    pub(crate) observation: Option<Observing>,
+    /// What it counts for, since its payload may have left.
+    size: usize,
+}
+
+/// What an observe in flight is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Observing {
+    /// A new observation: it is forgotten when the observe fails in any way.
+    New(ObservationId),
+    /// One that exists: it goes on unless the device refuses it.
+    Again(ObservationId),
+}
+
+/// Commands of one device, waiting and in flight.
+#[derive(Debug, Default)]
+pub(crate) struct Queue {
+    waiting: VecDeque<Accepted>,
+    in_flight: Vec<Flight>,
+    bytes: usize,
+}
+
+/// Whether a command finds room.
+#[derive(Debug)]
+pub(crate) enum Room {
+    Enough,
+    /// After the oldest ones were dropped, which are to be ended.
+    After(Vec<Accepted>),
+    None,
+}
+
+impl Queue {
+    pub(crate) fn is_empty(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    pub(crate) const fn in_flight(&self) -> usize {
+        self.in_flight.len()
+    }
+
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.len()
+    }
+
+    /// Sees to it that a command of `size` bytes finds room, by the rule of `limits`.
+    pub(crate) fn make_room(&mut self, size: usize, limits: &QueueLimits) -> Room {
+        use crate::settings::QueueOverflow;
+
+        if self.fits(size, limits) {
+            return Room::Enough;
+        }
+        // What is in flight cannot be dropped: the device may be executing it.
+        let stuck: usize = self.in_flight.iter().map(|flight| flight.size).sum();
+        let alone =
+            stuck.saturating_add(size) <= limits.bytes && self.in_flight.len() < limits.commands;
+        if limits.overflow == QueueOverflow::RefuseNewest || !alone {
+            return Room::None;
+        }
+        let mut dropped = Vec::new();
+        while !self.fits(size, limits)
+            && let Some(oldest) = self.pop_waiting()
+        {
+            dropped.push(oldest);
+        }
+        Room::After(dropped)
+    }
+
+    fn fits(&self, size: usize, limits: &QueueLimits) -> bool {
+        self.waiting.len() + self.in_flight.len() < limits.commands
+            && self.bytes.saturating_add(size) <= limits.bytes
+    }
+
+    /// Appends a command; an urgent one goes before those that are not.
+    pub(crate) fn push(&mut self, command: Accepted) {
+        self.bytes = self.bytes.saturating_add(command.size());
+        let place = match command.priority {
+            Priority::Normal => self.waiting.len(),
+            Priority::Urgent => {
+                let is_urgent = |other: &&Accepted| other.priority == Priority::Urgent;
+                self.waiting.iter().take_while(is_urgent).count()
+            }
+        };
+        self.waiting.insert(place, command);
+    }
+
+    /// Puts a command back to where it was taken from.
+    pub(crate) fn push_front(&mut self, command: Accepted) {
+        self.bytes = self.bytes.saturating_add(command.size());
+        self.waiting.push_front(command);
+    }
+
+    /// The next command to send, if it is urgent or there is room for another in flight.
+    pub(crate) fn pop_ready(&mut self, in_flight_max: usize) -> Option<Accepted> {
+        let next = self.waiting.front()?;
+        if self.in_flight.len() >= in_flight_max && next.priority == Priority::Normal {
+            return None;
+        }
+        self.pop_waiting()
+    }
+
+    fn pop_waiting(&mut self) -> Option<Accepted> {
+        let command = self.waiting.pop_front()?;
+        self.bytes = self.bytes.saturating_sub(command.size());
+        Some(command)
+    }
+
+    /// Notes that a command was sent. `size` is what it counted for with its payload.
+    pub(crate) fn fly(
+        &mut self,
+        exchange: ExchangeId,
+        command: Accepted,
+        size: usize,
+        observation: Option<Observing>,
+    ) {
+        self.bytes = self.bytes.saturating_add(size);
+        self.in_flight.push(Flight { exchange, command, observation, size });
+    }
+
+    /// The command that an exchange carries.
+    pub(crate) fn flight(&self, exchange: ExchangeId) -> Option<&Flight> {
+        self.in_flight.iter().find(|flight| flight.exchange == exchange)
+    }
+
+    /// Takes the command whose exchange ended.
+    pub(crate) fn land(&mut self, exchange: ExchangeId) -> Option<Flight> {
+        let place = self.in_flight.iter().position(|flight| flight.exchange == exchange)?;
+        let flight = self.in_flight.remove(place);
+        self.bytes = self.bytes.saturating_sub(flight.size);
+        Some(flight)
+    }
+
+    /// Takes the next waiting command that has expired.
+    pub(crate) fn pop_expired(&mut self, now: Instant) -> Option<Accepted> {
+        let place = self.waiting.iter().position(|command| command.expires <= now)?;
+        let command = self.waiting.remove(place)?;
+        self.bytes = self.bytes.saturating_sub(command.size());
+        Some(command)
+    }
+
+    /// When the first waiting command expires.
+    pub(crate) fn next_expiry(&self) -> Option<Instant> {
+        self.waiting.iter().map(|command| command.expires).min()
+    }
+
+    /// Both halves: what is in flight, and what waits, in order.
+    pub(crate) fn into_parts(self) -> (Vec<Flight>, VecDeque<Accepted>) {
+        (self.in_flight, self.waiting)
+    }
+
+    /// What a store has to know: what is in flight first, then what waits.
+    pub(crate) fn commands(&self) -> impl Iterator<Item = &Accepted> {
+        self.in_flight.iter().map(|flight| &flight.command).chain(&self.waiting)
+    }
+}
+
+#[cfg(test)]
+mod tests;
