@@ -80,6 +80,15 @@ impl Page<'_> {
         Ok(())
     }
 
+    /// One counter of seconds.
+    ///
+    /// # Errors
+    /// When the page cannot be written to.
+    pub fn seconds(&mut self, name: &str, help: &str, total: f64) -> fmt::Result {
+        let mut metric = self.encoder.encode_descriptor(name, help, None, MetricType::Counter)?;
+        metric.encode_counter::<NoLabelSet, _, u64>(&total, None)
+    }
+
     /// One counter with a total per label value; an empty label means that there is none.
     ///
     /// # Errors
@@ -175,6 +184,7 @@ impl Collector for Shards {
     fn encode(&self, encoder: DescriptorEncoder<'_>) -> fmt::Result {
         let mut page = Page { encoder };
         self.counters(&mut page)?;
+        self.busy(&mut page)?;
         self.gauges(&mut page)?;
         self.reasons(&mut page)
     }
@@ -182,7 +192,8 @@ impl Collector for Shards {
 
 impl Shards {
     fn counters(&self, page: &mut Page<'_>) -> fmt::Result {
-        for family in Counter::ALL.chunk_by(|a, b| a.family() == b.family()) {
+        let counted = Counter::ALL.strip_suffix(&[Counter::BusyMicros]).unwrap_or(Counter::ALL);
+        for family in counted.chunk_by(|a, b| a.family() == b.family()) {
             let total = |counter| self.0.iter().map(|shard| shard.counter(counter)).sum();
             let samples: Vec<(&str, u64)> = family
                 .iter()
@@ -193,6 +204,13 @@ impl Shards {
             page.counters(first.family(), help(first.family()), label, &samples)?;
         }
         Ok(())
+    }
+
+    /// Kept in microseconds because atomics are whole numbers, shown in Prometheus' base unit.
+    fn busy(&self, page: &mut Page<'_>) -> fmt::Result {
+        let family = Counter::BusyMicros.family();
+        let micros: u64 = self.0.iter().map(|shard| shard.counter(Counter::BusyMicros)).sum();
+        page.seconds(family, help(family), micros as f64 / 1e6)
     }
 
     fn gauges(&self, page: &mut Page<'_>) -> fmt::Result {
@@ -237,7 +255,7 @@ fn help(family: &str) -> &'static str {
         "publications" => "Messages made for MQTT, by kind",
         "queue_full" => "Entries that found a queue full",
         "shard_turns" => "Turns of the shards' loops",
-        "shard_busy_microseconds" => "Time in which the shards' threads did not sleep",
+        "shard_busy_seconds" => "Time in which the shards' threads did not sleep",
         "devices" => "Devices registered",
         "observations" => "Observations set up",
         "commands_in_flight" => "Commands on their way to a device",
@@ -254,16 +272,20 @@ impl Source for OutboxMonitor {
     fn report(&self, page: &mut Page<'_>) -> fmt::Result {
         let levels = self.levels();
         let sum = |value: fn(&Level) -> u64| -> u64 { levels.iter().map(value).sum() };
-        let now: [(&str, &str, fn(&Level) -> u64); 5] = [
-            ("outbox_entries", "Events that wait for the broker", |level| level.entries as u64),
-            ("outbox_bytes", "Bytes that wait for the broker", |level| level.bytes as u64),
-            ("outbox_entries_high", "Most events ever", |level| level.entries_high as u64),
-            ("outbox_bytes_high", "Most bytes ever", |level| level.bytes_high as u64),
-            ("outbox_reserved", "Slots set aside for outcomes", |level| level.reserved as u64),
-        ];
-        for (name, help, value) in now {
-            page.gauge(name, help, sum(value) as f64)?;
-        }
+        let entries = sum(|level| level.entries as u64);
+        let bytes = sum(|level| level.bytes as u64);
+        let entries_high = sum(|level| level.entries_high as u64);
+        let bytes_high = sum(|level| level.bytes_high as u64);
+        let reserved = sum(|level| level.reserved as u64);
+        page.gauge("outbox_entries", "Events that wait for the broker", entries as f64)?;
+        page.gauge("outbox_bytes", "Bytes that wait for the broker", bytes as f64)?;
+        page.gauge(
+            "outbox_entries_high",
+            "Most events ever, summed over shards",
+            entries_high as f64,
+        )?;
+        page.gauge("outbox_bytes_high", "Most bytes ever, summed over shards", bytes_high as f64)?;
+        page.gauge("outbox_reserved", "Slots set aside for outcomes", reserved as f64)?;
         let ends = [
             ("taken", sum(|level| level.taken)),
             ("failed", sum(|level| level.failed)),
@@ -284,6 +306,7 @@ mod tests {
         let [one, two] = metrics.shards() else { panic!("two shards") };
         one.add(Counter::DatagramsIn, 3);
         two.add(Counter::DatagramsIn, 4);
+        two.add(Counter::BusyMicros, 1_500_000);
         two.set(Gauge::Devices, 9);
         one.count(Reasons::Notes, "format_error");
         two.count(Reasons::Notes, "format_error");
@@ -293,6 +316,7 @@ mod tests {
             "lwm2m_gateway_datagrams_total{direction=\"in\"} 7",
             "lwm2m_gateway_datagrams_total{direction=\"out\"} 0",
             "lwm2m_gateway_registrations_late_total 0",
+            "lwm2m_gateway_shard_busy_seconds_total 1.5",
             "lwm2m_gateway_devices 9.0",
             "lwm2m_gateway_notes_total{kind=\"format_error\"} 2",
             "# EOF",

@@ -29,7 +29,7 @@ impl Source for Process {
             page.gauge("resident_memory_bytes", "Resident memory", bytes as f64)?;
         }
         if let Some(seconds) = cpu_seconds() {
-            page.gauge("cpu_seconds", "CPU time, user and system", seconds)?;
+            page.seconds("cpu_seconds", "CPU time, user and system", seconds)?;
         }
         if let Ok(entries) = std::fs::read_dir("/proc/self/fd") {
             page.gauge("open_file_descriptors", "Open file descriptors", entries.count() as f64)?;

@@ -128,7 +128,7 @@ table! {
         /// Turns of the shard's loop.
         Turns = "shard_turns";
         /// Microseconds in which the shard's thread did not sleep.
-        BusyMicros = "shard_busy_microseconds";
+        BusyMicros = "shard_busy_seconds";
     }
 }
 

@@ -1,0 +1,368 @@
+//! The command line: flags to settings, and the subcommands that print instead of serving.
+//!
+//! Exit codes are those of [`Exit`]. Starting the gateway is the job of `main`.
+
+use std::ffi::OsString;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, Sources};
+
+/// How the program ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Exit {
+    /// 0: everything was handed over.
+    Clean,
+    /// 1: something else went wrong; the last log line says what.
+    Failure,
+    /// 2: the configuration or the command line is unusable.
+    Configuration,
+    /// 3: a clean stop left events behind that no broker took.
+    EventsLeft,
+}
+
+impl Exit {
+    /// The number.
+    #[must_use]
+    pub const fn code(self) -> u8 {
+        match self {
+            Self::Clean => 0,
+            Self::Failure => 1,
+            Self::Configuration => 2,
+            Self::EventsLeft => 3,
+        }
+    }
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit.code())
+    }
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Task {
+    /// Serve devices.
+    Serve {
+        /// The settings in effect and where they came from.
+        loaded: Box<Loaded>,
+        /// Simulated devices to start alongside.
+        demo: usize,
+    },
+    /// Everything is said; end.
+    Exit(Exit),
+}
+
+/// LwM2M to MQTT gateway: devices over CoAP on one side, applications over MQTT on the other.
+#[derive(Debug, Parser)]
+#[command(name = "lwm2m-gateway", version, after_help = AFTER_HELP)]
+struct Cli {
+    #[command(flatten)]
+    flags: Flags,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+const AFTER_HELP: &str = "\
+Every key of the configuration file is also an environment variable: LWM2M_GATEWAY__SECTION__KEY.
+Precedence: flags, environment, overrides.toml in the data directory, configuration file, defaults.
+
+Exit codes: 0 everything was handed over, 1 failure, 2 unusable configuration or command line,
+3 stopped with events left that no broker took.";
+
+#[derive(Debug, Args)]
+struct Flags {
+    /// Configuration file; without one the defaults serve
+    #[arg(long, short, global = true, value_name = "FILE", env = "LWM2M_GATEWAY_CONFIG")]
+    config: Option<PathBuf>,
+    /// Start this many simulated devices as well
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = demo_count)]
+    demo: usize,
+    /// Threads that own devices; 0 is one per core [shards]
+    #[arg(long, global = true, value_name = "N")]
+    shards: Option<String>,
+    /// Address of the CoAP listener `default` [listeners.default.bind]
+    #[arg(long, global = true, value_name = "ADDR")]
+    bind: Option<String>,
+    /// Use this external broker: mqtt://host:port or mqtts://host:port [mqtt.external.url]
+    #[arg(long, global = true, value_name = "URL")]
+    mqtt: Option<String>,
+    /// Address of the embedded broker [mqtt.embedded.bind]
+    #[arg(long, global = true, value_name = "ADDR", conflicts_with = "mqtt")]
+    mqtt_bind: Option<String>,
+    /// Address of health, metrics and API [http.bind]
+    #[arg(long, global = true, value_name = "ADDR")]
+    http_bind: Option<String>,
+    /// Where the gateway keeps what must survive a restart [data_dir]
+    #[arg(long, global = true, value_name = "DIR")]
+    data_dir: Option<String>,
+    /// Topics and payloads as this EMQX generation: emqx4 or emqx5 [profile]
+    #[arg(long, global = true, value_name = "NAME")]
+    profile: Option<String>,
+    /// Log level, also by module: info,gateway::mqtt=debug [log.level]
+    #[arg(long, global = true, value_name = "LEVEL")]
+    log: Option<String>,
+    /// text or json [log.format]
+    #[arg(long, global = true, value_name = "FORMAT")]
+    log_format: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Print, check or explain the configuration
+    Config {
+        #[command(subcommand)]
+        action: ConfigAction,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+enum ConfigAction {
+    /// Print a commented file with every key and its default
+    Default,
+    /// Check a file; exit code 2 and every fault with its place if it cannot be used
+    Check {
+        /// The file
+        file: PathBuf,
+    },
+    /// Print every value in effect and where it came from; secrets are not shown
+    Show,
+}
+
+/// 100 000 devices: what one simulator has addresses and memory for beside the gateway.
+const DEMO_MAX: usize = 100_000;
+
+fn demo_count(text: &str) -> Result<usize, String> {
+    match text.parse() {
+        Ok(count) if count <= DEMO_MAX => Ok(count),
+        _ => Err(format!("expected a number of devices up to {DEMO_MAX}")),
+    }
+}
+
+/// Reads the command line (`arguments` begin with the program's name) and the environment, and
+/// does what needs no gateway.
+pub fn prepare(
+    arguments: impl IntoIterator<Item = OsString>,
+    environment: Vec<(OsString, OsString)>,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> Task {
+    let cli = match Cli::try_parse_from(arguments) {
+        Ok(cli) => cli,
+        Err(error) => return Task::Exit(say_usage(&error, out, errors)),
+    };
+    let demo = cli.flags.demo;
+    match cli.command {
+        None => match config::load(&sources(cli.flags, environment)) {
+            Ok(loaded) => Task::Serve { loaded: Box::new(loaded), demo },
+            Err(faults) => Task::Exit(refuse(&faults, errors)),
+        },
+        Some(Command::Config { action }) => {
+            Task::Exit(configure(action, cli.flags, environment, out, errors))
+        }
+    }
+}
+
+fn configure(
+    action: ConfigAction,
+    flags: Flags,
+    environment: Vec<(OsString, OsString)>,
+    out: &mut dyn Write,
+    errors: &mut dyn Write,
+) -> Exit {
+    match action {
+        ConfigAction::Default => say(out, DEFAULT_FILE),
+        ConfigAction::Check { file } => match config::load(&Sources::file(file.clone())) {
+            Ok(loaded) => {
+                warn(&loaded, errors);
+                say(out, &format!("{}: valid\n", file.display()))
+            }
+            Err(faults) => refuse(&faults, errors),
+        },
+        ConfigAction::Show => match config::load(&sources(flags, environment)) {
+            Ok(loaded) => {
+                warn(&loaded, errors);
+                say(out, &config::show(&loaded))
+            }
+            Err(faults) => refuse(&faults, errors),
+        },
+    }
+}
+
+fn sources(flags: Flags, environment: Vec<(OsString, OsString)>) -> Sources {
+    let external = flags.mqtt.is_some().then(|| "external".to_owned());
+    let embedded = flags.mqtt_bind.is_some().then(|| "embedded".to_owned());
+    let given = [
+        ("--shards", "shards", flags.shards),
+        ("--bind", "listeners.default.bind", flags.bind),
+        ("--mqtt", "mqtt.mode", external),
+        ("--mqtt", "mqtt.external.url", flags.mqtt),
+        ("--mqtt-bind", "mqtt.mode", embedded),
+        ("--mqtt-bind", "mqtt.embedded.bind", flags.mqtt_bind),
+        ("--http-bind", "http.bind", flags.http_bind),
+        ("--data-dir", "data_dir", flags.data_dir),
+        ("--profile", "profile", flags.profile),
+        ("--log", "log.level", flags.log),
+        ("--log-format", "log.format", flags.log_format),
+    ];
+    let flags_given =
+        given.into_iter().filter_map(|(flag, key, value)| Some((flag, key, value?))).collect();
+    Sources { file: flags.config, environment, flags: flags_given }
+}
+
+/// Help and version are answers, everything else is a refusal.
+fn say_usage(error: &clap::Error, out: &mut dyn Write, errors: &mut dyn Write) -> Exit {
+    if error.use_stderr() {
+        let _ = write!(errors, "{error}");
+        Exit::Configuration
+    } else {
+        say(out, &error.to_string())
+    }
+}
+
+fn say(out: &mut dyn Write, text: &str) -> Exit {
+    let written = out.write_all(text.as_bytes()).and_then(|()| out.flush());
+    if written.is_ok() { Exit::Clean } else { Exit::Failure }
+}
+
+fn warn(loaded: &Loaded, errors: &mut dyn Write) {
+    for warning in &loaded.warnings {
+        let _ = writeln!(errors, "warning: {warning}");
+    }
+}
+
+fn refuse(faults: &ConfigErrors, errors: &mut dyn Write) -> Exit {
+    for fault in &faults.0 {
+        let _ = writeln!(errors, "error: {fault}");
+    }
+    Exit::Configuration
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{LogFormat, MqttMode, Profile};
+
+    struct Ran {
+        task: Task,
+        out: String,
+        errors: String,
+    }
+
+    fn run(arguments: &[&str]) -> Ran {
+        run_with(arguments, &[])
+    }
+
+    fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
+        let arguments = ["lwm2m-gateway"].iter().chain(arguments).map(OsString::from);
+        let environment =
+            environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
+        let (mut out, mut errors) = (Vec::new(), Vec::new());
+        let task = prepare(arguments, environment, &mut out, &mut errors);
+        let text = |bytes| String::from_utf8(bytes).unwrap();
+        Ran { task, out: text(out), errors: text(errors) }
+    }
+
+    fn exit(ran: &Ran) -> Option<Exit> {
+        match ran.task {
+            Task::Exit(exit) => Some(exit),
+            Task::Serve { .. } => None,
+        }
+    }
+
+    #[test]
+    fn flags_reach_their_settings() {
+        let ran = run(&[
+            "--demo",
+            "5",
+            "--shards",
+            "2",
+            "--bind",
+            "[::1]:0",
+            "--mqtt",
+            "mqtt://broker:1884",
+            "--http-bind",
+            "127.0.0.1:0",
+            "--data-dir",
+            "/tmp/none",
+            "--profile",
+            "emqx5",
+            "--log",
+            "debug",
+            "--log-format",
+            "json",
+        ]);
+        let Task::Serve { loaded, demo } = ran.task else { panic!("{}", ran.errors) };
+        let config = loaded.config;
+        assert_eq!((demo, config.shards, config.profile), (5, 2, Profile::Emqx5));
+        assert_eq!(config.listeners["default"].bind, "[::1]:0".parse().unwrap());
+        assert_eq!(config.mqtt.mode, MqttMode::External);
+        assert_eq!(config.mqtt.external.url, "mqtt://broker:1884");
+        assert_eq!(config.http.bind, "127.0.0.1:0".parse().unwrap());
+        assert_eq!(config.data_dir, PathBuf::from("/tmp/none"));
+        assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
+    }
+
+    #[test]
+    fn unusable_command_lines_end_with_2() {
+        for arguments in [
+            &["--shards", "x"][..],
+            &["--bind", "5683"],
+            &["--mqtt", "tcp://x"],
+            &["--mqtt", "mqtt://x", "--mqtt-bind", "127.0.0.1:0"],
+            &["--demo", "100001"],
+            &["--nonsense"],
+            &["config"],
+            &["config", "check", "/nonexistent"],
+            &["--config", "/nonexistent"],
+            &["config", "show", "--profile", "emqx6"],
+        ] {
+            let ran = run(arguments);
+            assert_eq!(exit(&ran), Some(Exit::Configuration), "{arguments:?} {}", ran.errors);
+            assert!(!ran.errors.is_empty() && ran.out.is_empty(), "{arguments:?}");
+        }
+        let ran = run(&["--shards", "x"]);
+        let expected = "error: flag --shards: shards: found string \"x\", expected a whole number";
+        assert!(ran.errors.starts_with(expected), "{}", ran.errors);
+    }
+
+    #[test]
+    fn the_default_file_is_printed_as_it_is_kept() {
+        let ran = run(&["config", "default"]);
+        assert_eq!((exit(&ran), ran.out.as_str()), (Some(Exit::Clean), DEFAULT_FILE));
+    }
+
+    #[test]
+    fn show_takes_flags_and_environment() {
+        let environment = [("LWM2M_GATEWAY__LWM2M__REPORT", "profile")];
+        let ran = run_with(&["config", "show", "--shards", "3"], &environment);
+        assert_eq!(exit(&ran), Some(Exit::Clean), "{}", ran.errors);
+        assert!(ran.out.contains("# flag --shards"), "{}", ran.out);
+        assert!(ran.out.contains("# environment LWM2M_GATEWAY__LWM2M__REPORT"), "{}", ran.out);
+    }
+
+    #[test]
+    fn help_and_version_are_no_failure() {
+        for flag in ["--help", "--version"] {
+            let ran = run(&[flag]);
+            assert_eq!(exit(&ran), Some(Exit::Clean));
+            assert!(!ran.out.is_empty() && ran.errors.is_empty());
+        }
+        assert_eq!(
+            run(&["--version"]).out.trim(),
+            concat!("lwm2m-gateway ", env!("CARGO_PKG_VERSION"))
+        );
+    }
+
+    #[test]
+    fn exit_codes_are_those_of_the_help() {
+        let help = run(&["--help"]).out;
+        for exit in [Exit::Clean, Exit::Failure, Exit::Configuration, Exit::EventsLeft] {
+            assert!(help.contains(&format!("{} ", exit.code())), "{help}");
+        }
+    }
+}
