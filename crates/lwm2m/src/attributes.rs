@@ -1,7 +1,8 @@
 //! Attributes of Write-Attributes: OMA Core 5.1.2 (1.1.1), 7.3 (1.2).
 //!
-//! Text on the wire, text here: values are checked, and kept in plain decimal notation, because devices
-//! read neither exponents nor signs of plus. Applying them to observations is the job of `device`.
+//! Text on the wire, text here: values are checked, and kept in plain decimal notation, because
+//! devices read neither exponents nor signs of plus. Applying them to observations is the job of
+//! `device`.
 
 use core::fmt;
 
@@ -117,7 +118,8 @@ impl Attributes {
         Self { entries: Vec::new() }
     }
 
-    /// Reads query parameters, `pmin=10` or, to unset, `pmin`; a name that is no attribute is an error.
+    /// Reads query parameters, `pmin=10` or, to unset, `pmin`; a name that is no attribute is an
+    /// error.
     pub fn from_queries<'a>(
         queries: impl IntoIterator<Item = &'a str>,
     ) -> Result<Self, AttributeError> {
@@ -188,7 +190,7 @@ impl Attributes {
     /// `pmax` in seconds; `None` as well when it is less than `pmin`, since it is ignored then.
     pub fn effective_pmax(&self) -> Option<u64> {
         let pmin = self.integer(Attribute::Pmin).unwrap_or(0);
-        // 0 is below every useful period: OMA reads it as "not set".
+        // A period of 0 would be a stream without a pause; nobody can mean that.
         self.integer(Attribute::Pmax).filter(|pmax| *pmax != 0 && *pmax >= pmin)
     }
 
@@ -204,8 +206,8 @@ impl Attributes {
 
     /// Checks the rules between attributes, and of each for the place it is written to.
     ///
-    /// `data_type` is that of the resource, if it is known. Only the device knows which attributes hold
-    /// already, so a server can say no more than that these ones contradict each other.
+    /// `data_type` is that of the resource, if it is known. Only the device knows which attributes
+    /// hold already, so a server can say no more than that these ones contradict each other.
     pub fn check(&self, path: &Path, data_type: Option<DataType>) -> Result<(), AttributeError> {
         let set = self.entries.iter().filter(|(_, value)| value.is_some());
         for (attribute, _) in set {

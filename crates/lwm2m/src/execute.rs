@@ -1,7 +1,8 @@
 //! Arguments of Execute: OMA Core 6.3.5.
 //!
 //! `arguments = argument *("," argument)`, `argument = DIGIT ["=" "'" *CHAR "'"]`, where CHAR is a
-//! visible ASCII character other than `"`, `'` and `\`. What an argument means depends on the resource.
+//! visible ASCII character other than `"`, `'` and `\`. What an argument means depends on the
+//! resource.
 
 /// One argument.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

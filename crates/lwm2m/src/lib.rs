@@ -1,8 +1,9 @@
-//! The LwM2M vocabulary as plain data: OMA-TS-LightweightM2M_Core-V1_1_1, with what 1.0 and 1.2 add.
+//! The LwM2M vocabulary as plain data: OMA-TS-LightweightM2M_Core-V1_1_1, with what 1.0 and 1.2
+//! add.
 //!
 //! Paths, values, object definitions, content formats, registrations and operations. Nothing here
-//! knows CoAP messages, keeps state, reads a file or a clock: the state machine is the job of `engine`,
-//! topics and JSON that of `bridge`.
+//! knows CoAP messages, keeps state, reads a file or a clock: the state machine is the job of
+//! `engine`, topics and JSON that of `bridge`.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

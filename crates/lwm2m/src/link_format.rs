@@ -1,8 +1,8 @@
 //! Link format: RFC 6690, as Register payloads and Discover answers use it.
 //!
-//! Reading is lenient, because what is published of a Register payload (EMQX compatibility) is not only
-//! what a strict grammar takes; writing is strict. What the links of a Register mean is the job of
-//! [`crate::registration`].
+//! Reading is lenient, because what is published of a Register payload (EMQX compatibility) is not
+//! only what a strict grammar takes; writing is strict. What the links of a Register mean is the
+//! job of [`crate::registration`].
 
 use std::borrow::Cow;
 use std::str::Utf8Error;

@@ -1,7 +1,7 @@
 //! Object definitions, several versions side by side: OMA Core 7.2, Appendix D.
 //!
-//! Immutable once built, so that shards share one set behind an `Arc`. Finding and reading the files is
-//! the job of `gateway`.
+//! Immutable once built, so that shards share one set behind an `Arc`. Finding and reading the
+//! files is the job of `gateway`.
 
 mod builder;
 mod builtin;
@@ -53,13 +53,14 @@ impl Models {
         Self { objects: BTreeMap::new() }
     }
 
-    /// The definitions that are part of the product: the objects of the enabler (0 to 7, 21, 23, 25,
-    /// 26), its common companions, the sensors and actuators of IPSO, and OMA's test objects.
+    /// The definitions that are part of the product: the objects of the enabler (0 to 7, 21, 23,
+    /// 25, 26), its common companions, the sensors and actuators of IPSO, and OMA's test objects.
     pub fn builtin() -> Self {
         builtin::models()
     }
 
-    /// The definition of an object in this version, else the nearest one; without a version the latest.
+    /// The definition of an object in this version, else the nearest one; without a version the
+    /// latest.
     pub fn lookup(&self, object: u16, version: Option<Version>) -> Option<&ObjectModel> {
         self.find(object, version).map(|found| found.model)
     }

@@ -1,7 +1,7 @@
 //! What a server asks of a device: OMA Core 6.3, 6.4.
 //!
-//! Operations are plain data; making CoAP requests of them is the job of `engine`, making them of JSON
-//! that of `bridge`.
+//! Operations are plain data; making CoAP requests of them is the job of `engine`, making them of
+//! JSON that of `bridge`.
 
 use crate::{Attributes, Format, Path, Reading};
 
@@ -203,5 +203,32 @@ impl OperationKind {
             Self::ObserveComposite => "observe-composite",
             Self::CancelObserveComposite => "cancel-observe-composite",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_operation_tells_its_name_and_path() {
+        let path = Path::resource(3, 0, 9);
+        let arguments = String::new();
+        let (content, attributes) = (Vec::new(), Attributes::new());
+        let cases = [
+            (Operation::Read { path, accept: None }, "read"),
+            (Operation::Discover { path }, "discover"),
+            (Operation::WriteAttributes { path, attributes }, "write-attr"),
+            (Operation::Execute { path, arguments }, "execute"),
+            (Operation::Create { path, format: None, content }, "create"),
+            (Operation::Delete { path }, "delete"),
+            (Operation::Observe { path, accept: Some(Format::TLV) }, "observe"),
+            (Operation::CancelObserve { path }, "cancel-observe"),
+        ];
+        for (operation, name) in cases {
+            assert_eq!((operation.name(), operation.path()), (name, path));
+        }
+        let composite = Operation::ReadComposite { paths: vec![path], accept: None };
+        assert_eq!((composite.name(), composite.path()), ("read-composite", Path::ROOT));
     }
 }

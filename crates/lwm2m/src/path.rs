@@ -1,7 +1,7 @@
 //! Paths into the data model of a device: OMA Core 7.2, 7.3.
 //!
-//! A path is up to four numeric ids. The device's alternate path (OMA Transport 6.4.1) is not part of
-//! it: the engine puts that in front of each request.
+//! A path is up to four numeric ids. The device's alternate path (OMA Transport 6.4.1) is not part
+//! of it: the engine puts that in front of each request.
 
 use core::fmt;
 use core::str::FromStr;

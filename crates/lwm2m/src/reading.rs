@@ -1,7 +1,7 @@
 //! What a payload says: values by path, in the order of the payload.
 //!
-//! A flat list is enough for every content format: the tree of TLV is only nesting of path prefixes.
-//! Turning bytes into it and back is the job of [`crate::codec`].
+//! A flat list is enough for every content format: the tree of TLV is only nesting of path
+//! prefixes. Turning bytes into it and back is the job of [`crate::codec`].
 
 use crate::{Path, Value};
 

@@ -88,8 +88,8 @@ pub enum RegisterError {
     Links(#[from] LinksError),
 }
 
-/// The query options, with what each registration has of its own taken out of the parameters, so that
-/// these can be shared by a fleet.
+/// The query options, with what each registration has of its own taken out of the parameters, so
+/// that these can be shared by a fleet.
 struct Query<'a> {
     endpoint: Option<&'a str>,
     lifetime: Result<Option<Lifetime>, LifetimeError>,

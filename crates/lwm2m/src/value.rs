@@ -82,7 +82,8 @@ impl DataType {
         (Self::None, ""),
     ];
 
-    /// The type of this name, spelled as in object definitions; the empty name is [`DataType::None`].
+    /// The type of this name, spelled as in object definitions; the empty name is
+    /// [`DataType::None`].
     pub fn parse(name: &str) -> Option<Self> {
         Self::NAMES.iter().find(|(_, known)| *known == name).map(|(data_type, _)| *data_type)
     }
@@ -90,5 +91,39 @@ impl DataType {
     /// The name as object definitions spell it; empty for [`DataType::None`].
     pub fn name(self) -> &'static str {
         Self::NAMES.iter().find(|(data_type, _)| *data_type == self).map_or("", |(_, name)| *name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_have_the_names_of_object_definitions() {
+        for (data_type, name) in DataType::NAMES {
+            assert_eq!(DataType::parse(name), Some(data_type));
+            assert_eq!(data_type.name(), name);
+        }
+        for name in ["string", "Unsigned", "Int", " "] {
+            assert_eq!(DataType::parse(name), None, "{name:?}");
+        }
+    }
+
+    #[test]
+    fn a_value_knows_its_type() {
+        let cases = [
+            (Value::String(String::new()), DataType::String),
+            (Value::Integer(-1), DataType::Integer),
+            (Value::Unsigned(u64::MAX), DataType::Unsigned),
+            (Value::Float(0.5), DataType::Float),
+            (Value::Boolean(true), DataType::Boolean),
+            (Value::Opaque(vec![0]), DataType::Opaque),
+            (Value::Time(0), DataType::Time),
+            (Value::Objlnk(3, 0), DataType::Objlnk),
+            (Value::Corelnk("</3/0>".to_owned()), DataType::Corelnk),
+        ];
+        for (value, data_type) in cases {
+            assert_eq!(value.value_type(), data_type);
+        }
     }
 }

@@ -1,5 +1,5 @@
-//! The OMA registry of object definitions, when it is at hand: `OMA_REGISTRY_DIR` names a checkout of
-//! it. It is not part of the project; what is odd in its files has fixtures of its own.
+//! The OMA registry of object definitions, when it is at hand: `OMA_REGISTRY_DIR` names a checkout
+//! of it. It is not part of the project; what is odd in its files has fixtures of its own.
 
 use std::collections::BTreeMap;
 use std::fs;

@@ -4,8 +4,8 @@
 
 /// The longest number in plain notation, in bytes.
 ///
-/// 40 digits are more than any measured value has; `1e308` in plain notation would not even fit into
-/// an option of 255 bytes.
+/// 40 digits are more than any measured value has; `1e308` in plain notation would not even fit
+/// into an option of 255 bytes.
 pub const DECIMAL_LEN_MAX: usize = 40;
 
 /// A JSON number (`-1.5e3`) in plain notation (`-1500`); what is plain already stays as it is.

@@ -1,4 +1,5 @@
-//! Building a set of definitions from files: what happens to each is said, so that it can be logged.
+//! Building a set of definitions from files: what happens to each is said, so that it can be
+//! logged.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -9,8 +10,8 @@ use crate::Version;
 
 /// Adds files to a set of definitions.
 ///
-/// A definition from a file takes the place of a built-in one of the same id and version: who puts a
-/// file there means it. Two files must not differ about one.
+/// A definition from a file takes the place of a built-in one of the same id and version: who puts
+/// a file there means it. Two files must not differ about one.
 #[derive(Debug, Clone, Default)]
 pub struct ModelsBuilder {
     models: Models,

@@ -1,7 +1,7 @@
 //! The definitions that are part of the product, read from tables of our own.
 //!
-//! Facts from the OMA registry: ids, names, types, operations, multiplicity, presence. The notation is
-//! explained at the head of each table; a test compares them with the registry.
+//! Facts from the OMA registry: ids, names, types, operations, multiplicity, presence. The notation
+//! is explained at the head of each table; a test compares them with the registry.
 
 use std::sync::Arc;
 

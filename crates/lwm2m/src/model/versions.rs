@@ -4,8 +4,9 @@ use crate::Version;
 
 /// The version of an object that was registered without `ver`.
 ///
-/// Objects that are part of the enabler have the version that came with it, all others 1.0. `enabler`
-/// is the version of LwM2M that the device speaks; one that we do not know counts as the newest below.
+/// Objects that are part of the enabler have the version that came with it, all others 1.0.
+/// `enabler` is the version of LwM2M that the device speaks; one that we do not know counts as the
+/// newest below.
 pub fn default_version(object: u16, enabler: Version) -> Version {
     let minor = match (object, enabler.minor) {
         _ if enabler < Version::V1_1 => 0,

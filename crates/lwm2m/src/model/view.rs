@@ -23,14 +23,14 @@ pub struct ModelView<'a> {
 }
 
 impl<'a> ModelView<'a> {
-    /// `versions` are ascending by object id, as a registration keeps them; objects that are not in it
-    /// or have no version are looked up in their latest one.
+    /// `versions` are ascending by object id, as a registration keeps them; objects that are not in
+    /// it or have no version are looked up in their latest one.
     pub const fn new(models: &'a Models, versions: &'a [ObjectVersion]) -> Self {
         Self { models, versions, enabler: None }
     }
 
-    /// The same for a device that speaks this version of LwM2M: registered objects without a version
-    /// are those of that enabler ([`default_version`]).
+    /// The same for a device that speaks this version of LwM2M: registered objects without a
+    /// version are those of that enabler ([`default_version`]).
     pub const fn with_enabler(self, enabler: Option<Version>) -> Self {
         Self { enabler, ..self }
     }
@@ -42,8 +42,9 @@ impl<'a> ModelView<'a> {
 
     /// The definition of the resource that a path of three or four ids leads to.
     ///
-    /// Devices that forget `ver`, or state an older one, send resources of newer versions all the same;
-    /// an id keeps its meaning within a major version, so the newest definition of it is taken then.
+    /// Devices that forget `ver`, or state an older one, send resources of newer versions all the
+    /// same; an id keeps its meaning within a major version, so the newest definition of it is
+    /// taken then.
     pub fn resource(&self, path: &Path) -> Option<&'a ResourceModel> {
         let (object, id) = (path.object_id()?, path.resource_id()?);
         let model = self.object(object)?;

@@ -1,8 +1,9 @@
 //! Object definitions in OMA's XML: OMA Core Appendix D, schemas LWM2M.xsd and LWM2M-v1_1.xsd.
 //!
-//! Files come from makers of devices and are older or newer than the schemas, so what can be understood
-//! is: a byte order mark, CDATA, missing declarations and versions, items in any order. Entities and
-//! schema locations are never followed. Which of several files counts is the job of the builder.
+//! Files come from makers of devices and are older or newer than the schemas, so what can be
+//! understood is: a byte order mark, CDATA, missing declarations and versions, items in any order.
+//! Entities and schema locations are never followed. Which of several files counts is the job of
+//! the builder.
 
 use roxmltree::{Document, Node, ParsingOptions};
 
@@ -11,8 +12,8 @@ use crate::{DataType, MAX_ID, Version};
 
 /// The largest file that is read, in bytes.
 ///
-/// The largest of the OMA registry has 62 KB. The tree of a file takes about ten times its size while
-/// it is read: 20 MiB at worst.
+/// The largest of the OMA registry has 62 KB. The tree of a file takes about ten times its size
+/// while it is read: 20 MiB at worst.
 pub const XML_LEN_MAX: usize = 2 * 1024 * 1024;
 
 /// How many elements, texts and comments a file may have; the largest of the registry has 4 000.
@@ -175,7 +176,8 @@ fn children<'a, 'input: 'a>(
     parent.children().filter(move |child| child.tag_name().name() == name)
 }
 
-/// The text of a child element with all white space runs as single spaces; empty without the element.
+/// The text of a child element with all white space runs as single spaces; empty without the
+/// element.
 ///
 /// A comment or CDATA section splits a text into several nodes, so all of them are joined.
 fn text_of(parent: Node<'_, '_>, name: &'static str) -> String {

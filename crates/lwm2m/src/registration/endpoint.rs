@@ -18,7 +18,8 @@ impl EndpointName {
     /// Takes 1 to [`ENDPOINT_NAME_LEN_MAX`] bytes without `+`, `#`, control characters, and without
     /// `/` at either end.
     ///
-    /// `+` and `#` are wildcards of MQTT filters: a device of that name would get the commands of all.
+    /// `+` and `#` are wildcards of MQTT filters: a device of that name would get the commands of
+    /// all.
     pub fn parse(name: &str) -> Result<Self, EndpointNameError> {
         if name.is_empty() {
             return Err(EndpointNameError::Empty);

@@ -3,6 +3,8 @@
 //! Two views of the same links: what is published (all of them, as EMQX lists them) and what the
 //! engine may address (objects and instances below the device's root).
 
+use std::borrow::Cow;
+
 use crate::link_format::{self, Link};
 use crate::model::ObjectVersion;
 use crate::{Format, Path, Version};
@@ -15,8 +17,8 @@ pub const LINKS_MAX: usize = 4096;
 
 /// What a device says it has.
 ///
-/// Comparable as a whole and made of a few flat pieces, so that the registrations of a fleet can share
-/// one.
+/// Comparable as a whole and made of a few flat pieces, so that the registrations of a fleet can
+/// share one.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct ObjectLinks {
     alternate_path: Box<str>,
@@ -51,40 +53,30 @@ impl ObjectLinks {
         if payload.is_empty() {
             return Ok(None);
         }
-        if links.clone().nth(LINKS_MAX).is_some() {
-            return Err(LinksError::TooMany);
-        }
         let root = links.clone().find(is_root);
         let prefix = root.map_or("", |link| link.target.trim_end_matches('/'));
-        let mut parts = ObjectLinksParts {
-            alternate_path: root.map_or("/", |link| link.target).to_owned(),
-            object_list: Vec::new(),
-            objects: Vec::new(),
-            instances: Vec::new(),
-            formats: root.map(|link| formats(&link)).unwrap_or_default(),
-        };
-        for link in links.filter(|link| !is_root(link)) {
-            parts.add(&link, prefix);
+        let mut draft = Draft::default();
+        for (index, link) in links.enumerate() {
+            if index >= LINKS_MAX {
+                return Err(LinksError::TooMany);
+            }
+            if !is_root(&link) {
+                draft.add(&link, prefix);
+            }
         }
-        Ok(Some(Self::from_parts(parts)))
+        let formats = root.map(|link| formats(&link)).unwrap_or_default();
+        Ok(Some(draft.finish(root.map_or("/", |link| link.target), formats)))
     }
 
     /// Puts stored parts together again.
-    pub fn from_parts(mut parts: ObjectLinksParts) -> Self {
-        // A stated version goes before none: sorted behind it, and kept by the removal.
-        parts.objects.sort_by_key(|entry| (entry.object, entry.version.is_none()));
-        parts.objects.dedup_by_key(|entry| entry.object);
-        parts.instances.sort_unstable();
-        parts.instances.dedup();
-        // A target with a line feed is no URI; an empty one could not be told from none.
-        parts.object_list.retain(|link| !link.is_empty() && !link.contains('\n'));
-        Self {
-            alternate_path: parts.alternate_path.into(),
-            object_list: parts.object_list.join("\n").into(),
-            objects: parts.objects.into(),
-            instances: parts.instances.into(),
-            formats: parts.formats.into(),
-        }
+    pub fn from_parts(parts: ObjectLinksParts) -> Self {
+        let mut draft = Draft {
+            object_list: String::new(),
+            objects: parts.objects,
+            instances: parts.instances,
+        };
+        parts.object_list.iter().for_each(|link| draft.list(link));
+        draft.finish(&parts.alternate_path, parts.formats)
     }
 
     /// Takes it apart, to be stored.
@@ -142,11 +134,19 @@ impl ObjectLinks {
     }
 }
 
-impl ObjectLinksParts {
+/// [`ObjectLinks`] while they are read, in the order of the payload.
+#[derive(Default)]
+struct Draft {
+    object_list: String,
+    objects: Vec<ObjectVersion>,
+    instances: Vec<Path>,
+}
+
+impl Draft {
     fn add(&mut self, link: &Link<'_>, prefix: &str) {
-        let shown: String = link.head.chars().filter(|char| !matches!(char, '<' | '>')).collect();
+        let shown = without_brackets(link.head);
         let shown = shown.trim();
-        self.object_list.push(below(shown, prefix).unwrap_or(shown).to_owned());
+        self.list(below(shown, prefix).unwrap_or(shown));
         let Some(inside) = below(link.target, prefix) else { return };
         let Ok(path) = Path::parse(inside) else { return };
         let Some(object) = path.object_id() else { return };
@@ -154,6 +154,32 @@ impl ObjectLinksParts {
         self.objects.push(ObjectVersion { object, version: version(link) });
         if path.len() >= 2 {
             self.instances.push(path.truncated(2));
+        }
+    }
+
+    fn list(&mut self, link: &str) {
+        // A target with a line feed is no URI; an empty one could not be told from none.
+        if link.is_empty() || link.contains('\n') {
+            return;
+        }
+        if !self.object_list.is_empty() {
+            self.object_list.push('\n');
+        }
+        self.object_list.push_str(link);
+    }
+
+    fn finish(mut self, alternate_path: &str, formats: Vec<Format>) -> ObjectLinks {
+        // A stated version goes before none; of several the first counts.
+        self.objects.sort_by_key(|entry| (entry.object, entry.version.is_none()));
+        self.objects.dedup_by_key(|entry| entry.object);
+        self.instances.sort_unstable();
+        self.instances.dedup();
+        ObjectLinks {
+            alternate_path: alternate_path.into(),
+            object_list: self.object_list.into(),
+            objects: self.objects.into(),
+            instances: self.instances.into(),
+            formats: formats.into(),
         }
     }
 }
@@ -169,10 +195,19 @@ pub enum LinksError {
     TooMany,
 }
 
-/// Whether the link names the root of the device's tree: `rt="oma.lwm2m"`, quoted or not, alone or in
-/// a list.
+/// Whether the link names the root of the device's tree: `rt="oma.lwm2m"`, quoted or not, alone or
+/// in a list.
 fn is_root(link: &Link<'_>) -> bool {
     link.has_word("rt", "oma.lwm2m")
+}
+
+/// The text without any `<` and `>`, as EMQX lists it; nearly always it is what stands between them.
+fn without_brackets(head: &str) -> Cow<'_, str> {
+    let inner = head.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(head);
+    if inner.contains(['<', '>']) {
+        return Cow::Owned(inner.replace(['<', '>'], ""));
+    }
+    Cow::Borrowed(inner)
 }
 
 /// What of the target is below the prefix, with its leading slash; all of it without a prefix.

@@ -6,8 +6,9 @@ use crate::Version;
 
 /// How many parameters one request may have.
 ///
-/// LwM2M knows seven, fleets add a handful. Without a bound a datagram of 64 KiB could carry as many
-/// thousand, and finding repeated keys would take the square of that. Worst case: 128 x 258 bytes.
+/// LwM2M knows seven, fleets add a handful. Without a bound a datagram of 64 KiB could carry as
+/// many thousand, and finding repeated keys would take the square of that. Worst case: 128 x 258
+/// bytes.
 pub const PARAMETERS_MAX: usize = 128;
 
 /// Parameters of a registration in their order, without `ep` and `lt`, each key once.
@@ -16,8 +17,8 @@ pub const PARAMETERS_MAX: usize = 128;
 /// share it.
 #[derive(Clone, PartialEq, Eq, Hash, Default)]
 pub struct Parameters {
-    /// For each parameter a character whose number is the length of what follows, then `key=value` or
-    /// `key` as it was sent.
+    /// For each parameter a character whose number is the length of what follows, then `key=value`
+    /// or `key` as it was sent.
     encoded: Box<str>,
 }
 
@@ -193,7 +194,8 @@ impl<'a> LwM2mVersion<'a> {
         Version::parse(self.0)
     }
 
-    /// Whether a list of versions names it: `1` stands for `1` and everything that begins with `1.`.
+    /// Whether a list of versions names it: `1` stands for `1` and everything that begins with
+    /// `1.`.
     pub fn is_one_of<S: AsRef<str>>(self, accepted: &[S]) -> bool {
         accepted.iter().any(|known| {
             let rest = self.0.strip_prefix(known.as_ref());
@@ -240,8 +242,8 @@ impl<'a> ParametersBuilder<'a> {
         Ok(())
     }
 
-    /// Takes a key out and gives its value. A key without one stays: it is a value-less key like any
-    /// other, and by profile refused or ignored.
+    /// Takes a key out and gives its value. A key without one stays: it is a value-less key like
+    /// any other, and by profile refused or ignored.
     pub(super) fn take_value(&mut self, key: &str) -> Option<&'a str> {
         let index = self.options.iter().position(|option| {
             let (known, value) = split_option(option);

@@ -107,8 +107,8 @@ fn oddities_are_left_for_the_profile_to_judge() {
     assert_eq!(kept.options().collect::<Vec<_>>(), ["=value", "Q"]);
 }
 
-/// Fact 2: queue mode is the value-less `Q` of 1.1 or the `UQ` of 1.0; a binding that does not fit the
-/// version is meant as it reads.
+/// Fact 2: queue mode is the value-less `Q` of 1.1 or the `UQ` of 1.0; a binding that does not fit
+/// the version is meant as it reads.
 #[test]
 fn queue_mode_is_told_in_several_ways() {
     let cases: [(&[&str], QueueMode); 14] = [
@@ -160,7 +160,8 @@ fn a_binding_fits_its_version_or_not() {
     }
 }
 
-/// Fact 1: the version is a parameter of its own, kept as it was sent so that a foreign one can be told.
+/// Fact 1: the version is a parameter of its own, kept as it was sent so that a foreign one can be
+/// told.
 #[test]
 fn versions_are_accepted_by_a_list() {
     let cases = [
@@ -190,8 +191,8 @@ fn versions_are_accepted_by_a_list() {
     assert_eq!(Parameters::empty().lwm2m(), None);
 }
 
-/// Fact 14: an Update with an object list replaces it, one without leaves it; parameters are laid over
-/// the registered ones.
+/// Fact 14: an Update with an object list replaces it, one without leaves it; parameters are laid
+/// over the registered ones.
 #[test]
 fn an_update_is_laid_over_the_registration() {
     let registered = parameters(&["lwm2m=1.1", "b=U", "sms=1", "Q"]);
@@ -225,7 +226,8 @@ fn parameters_are_bounded() {
     assert_eq!(longest.value("b"), Some("U"));
 }
 
-/// EMQX's table of object lists, section 2.4 of the compatibility reference, and the rows added to it.
+/// EMQX's table of object lists, section 2.4 of the compatibility reference, and the rows added to
+/// it.
 #[test]
 fn object_lists_are_published_as_emqx_does() {
     let cases: [(&str, &str, &[&str]); 16] = [
@@ -276,7 +278,10 @@ fn register_payloads_of_real_clients_are_understood() {
     let cases = [
         (
             // Wakaama
-            r#"</>;rt="oma.lwm2m";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,</31024>;ver=1.0,</31024/10>,</31024/11>,</31024/12>"#,
+            concat!(
+                r#"</>;rt="oma.lwm2m";ct=110,</1>;ver=1.1,</1/0>,</2/0>,</3/0>,"#,
+                "</31024>;ver=1.0,</31024/10>,</31024/11>,</31024/12>"
+            ),
             "1@1.1 2 3 31024@1.0",
             "/1/0 /2/0 /3/0 /31024/10 /31024/11 /31024/12",
         ),
@@ -286,7 +291,10 @@ fn register_payloads_of_real_clients_are_understood() {
         ("</1/1>,</2>,</3/0>,</10>;ver=1.1,</10/0>,</11>", "1 2 3 10@1.1 11", "/1/1 /3/0 /10/0"),
         (
             // Leshan
-            r#"</>;rt="oma.lwm2m";ct="60 110 112 11542 11543",</1/0>,</3>;ver=1.2,</3/0>,</6/0>,</3303>;ver=1.1,</3303/0>,</3442/0>"#,
+            concat!(
+                r#"</>;rt="oma.lwm2m";ct="60 110 112 11542 11543",</1/0>,</3>;ver=1.2,"#,
+                "</3/0>,</6/0>,</3303>;ver=1.1,</3303/0>,</3442/0>"
+            ),
             "1 3@1.2 6 3303@1.1 3442",
             "/1/0 /3/0 /6/0 /3303/0 /3442/0",
         ),
