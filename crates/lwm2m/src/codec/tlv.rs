@@ -7,6 +7,8 @@
 mod decode;
 mod encode;
 mod record;
+#[cfg(test)]
+mod tests;
 
 pub use decode::decode;
 pub use encode::encode;
