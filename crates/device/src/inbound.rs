@@ -10,7 +10,7 @@ use coap::{Code, Instant, Message, MessageId, OptionNumber, Token, Type};
 use crate::block::{self, Block, Download, Received, Upload, UploadLimits};
 use crate::device::{Delayed, Device};
 use crate::event::{Event, ObservationEnd};
-use crate::management::{self, Asked, Done, Effect};
+use crate::management::{self, Asked, Done, Effect, Machine};
 use crate::messages::{Outgoing, Purpose};
 use crate::profile::Answers;
 use crate::registration::State;
@@ -89,8 +89,13 @@ impl Device {
             State::Off | State::Waiting { .. } => return self.reset(message.kind, message.id),
             State::Registering { .. } | State::Registered(_) | State::Leaving { .. } => {}
         }
-        let mark = self.messages.mark();
         self.answer(now, message);
+    }
+
+    /// Sends a reply and remembers it, for when the request comes again.
+    fn reply(&mut self, now: Instant, message: &Message<'_>, reply: Reply) {
+        let mark = self.messages.mark();
+        self.transmit_reply(now, message, reply);
         let params = &self.data.profile.transmission;
         let lifetime = match message.kind {
             Type::Confirmable => params.exchange_lifetime(),
@@ -164,7 +169,8 @@ impl Device {
 
     fn carry_out_request(&mut self, message: &Message<'_>, payload: &[u8]) -> Result<Done, Code> {
         let asked = Asked::new(&self.data, message, payload)?;
-        asked.perform(&mut self.data, self.firmware)
+        let machine = Machine { firmware: self.firmware, chance: &mut self.chance };
+        asked.perform(&mut self.data, machine)
     }
 
     /// The body whose first block was sent, when the request asks for a later one.
@@ -206,7 +212,7 @@ impl Device {
         sliced
     }
 
-    fn reply(&mut self, now: Instant, message: &Message<'_>, reply: Reply) {
+    fn transmit_reply(&mut self, now: Instant, message: &Message<'_>, reply: Reply) {
         let profile = Arc::clone(&self.data.profile);
         match (profile.answers, message.kind) {
             (Answers::Separate { after, reliability }, kind) => {

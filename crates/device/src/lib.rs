@@ -54,3 +54,6 @@ pub use profile::{
     Profile, QueueMode, Reboot, RootLink, UnstatedFormat,
 };
 pub use tree::{Defaults, Slot};
+
+#[cfg(test)]
+mod tests;

@@ -11,6 +11,7 @@ use lwm2m::{Format, Path, Value, WriteMode};
 
 use crate::attributes::Attributes;
 use crate::block;
+use crate::chance::Chance;
 use crate::data::{Data, Use};
 use crate::firmware::Firmware;
 use crate::observe::Target;
@@ -58,6 +59,12 @@ pub(crate) struct Asked<'a> {
     token: Token,
     key: u64,
     payload: &'a [u8],
+}
+
+/// What an operation may need besides the data.
+pub(crate) struct Machine<'a> {
+    pub(crate) firmware: Firmware,
+    pub(crate) chance: &'a mut Chance,
 }
 
 /// An answer and what it sets in motion.
@@ -117,13 +124,13 @@ impl<'a> Asked<'a> {
     }
 
     /// Carries the request out.
-    pub(crate) fn perform(&self, data: &mut Data, firmware: Firmware) -> Result<Done, Code> {
+    pub(crate) fn perform(&self, data: &mut Data, machine: Machine<'_>) -> Result<Done, Code> {
         match self.method {
             Code::GET if self.accept == Some(Format::LINK) => self.discover(data),
             Code::GET => self.read(data),
             Code::PUT if self.is_write_attributes() => self.write_attributes(data),
-            Code::PUT => self.write(data, WriteMode::Replace, firmware),
-            Code::POST => self.post(data, firmware),
+            Code::PUT => self.write(data, WriteMode::Replace, &machine),
+            Code::POST => self.post(data, machine),
             Code::DELETE => {
                 data.delete(&self.path)?;
                 Ok(Done::new(Code::DELETED, [Effect::Deleted(self.path)]))
@@ -202,43 +209,43 @@ impl<'a> Asked<'a> {
         Ok(Done::new(Code::CHANGED, [Effect::AttributesWritten(self.path)]))
     }
 
-    fn write(&self, data: &mut Data, mode: WriteMode, firmware: Firmware) -> Result<Done, Code> {
+    fn write(&self, data: &mut Data, mode: WriteMode, machine: &Machine<'_>) -> Result<Done, Code> {
         const FIRMWARE: u16 = 5;
         if self.path.object_id() == Some(FIRMWARE) {
-            firmware.check_write()?;
+            machine.firmware.check_write()?;
         }
         let written = data.write(&self.path, mode, self.format, self.payload)?;
         Ok(Done::new(Code::CHANGED, written.into_iter().map(Effect::Written)))
     }
 
-    fn post(&self, data: &mut Data, firmware: Firmware) -> Result<Done, Code> {
+    fn post(&self, data: &mut Data, machine: Machine<'_>) -> Result<Done, Code> {
         match (self.path.level(), self.path.object_id()) {
             (Level::Object, Some(object)) => {
                 let created = data.create(object, self.format, self.payload)?;
                 let reply = created.first().map_or(Reply::code(Code::CREATED), Reply::created);
                 Ok(Done { reply, effects: created.into_iter().map(Effect::Created).collect() })
             }
-            (Level::Instance, _) => self.write(data, WriteMode::Update, firmware),
-            (Level::Resource, _) => self.execute_or_update(data, firmware),
+            (Level::Instance, _) => self.write(data, WriteMode::Update, &machine),
+            (Level::Resource, _) => self.execute_or_update(data, machine),
             (Level::Root | Level::Object | Level::ResourceInstance, _) => {
                 Err(Code::METHOD_NOT_ALLOWED)
             }
         }
     }
 
-    fn execute_or_update(&self, data: &mut Data, firmware: Firmware) -> Result<Done, Code> {
+    fn execute_or_update(&self, data: &mut Data, machine: Machine<'_>) -> Result<Done, Code> {
         data.check_exists(&self.path)?;
         match data.tree.slot(&self.path) {
-            Some(Slot::Executable) => self.execute(data, firmware),
+            Some(Slot::Executable) => self.execute(data, machine),
             // A partial update of a multiple resource, since LwM2M 1.1.
-            Some(Slot::Multiple) => self.write(data, WriteMode::Update, firmware),
+            Some(Slot::Multiple) => self.write(data, WriteMode::Update, &machine),
             Some(Slot::Instance | Slot::Value(_)) | None => Err(Code::METHOD_NOT_ALLOWED),
         }
     }
 
-    fn execute(&self, data: &mut Data, firmware: Firmware) -> Result<Done, Code> {
+    fn execute(&self, data: &mut Data, machine: Machine<'_>) -> Result<Done, Code> {
         let arguments = core::str::from_utf8(self.payload).map_err(|_| Code::BAD_REQUEST)?;
-        let mut effects = effects_of_execute(data, firmware, &self.path, arguments)?;
+        let mut effects = effects_of_execute(data, machine, &self.path, arguments)?;
         // Told first, so that what follows from it is seen to follow.
         effects.insert(0, Effect::Executed { path: self.path, arguments: arguments.to_owned() });
         Ok(Done::new(Code::CHANGED, effects))
@@ -248,10 +255,11 @@ impl<'a> Asked<'a> {
 /// What the executable resources of the standard objects do.
 fn effects_of_execute(
     data: &mut Data,
-    firmware: Firmware,
+    machine: Machine<'_>,
     path: &Path,
     arguments: &str,
 ) -> Result<Vec<Effect>, Code> {
+    let Machine { firmware, chance } = machine;
     Ok(match path.ids() {
         [1, _, 8] => vec![Effect::Update],
         [3, 0, 4] => vec![Effect::Reboot],
@@ -266,6 +274,7 @@ fn effects_of_execute(
         [5, 0, 2] => return Err(Code::METHOD_NOT_ALLOWED),
         [3303, instance, 5605] => reset_extremes(data, *instance),
         [3442, instance, 0] => test_reset(data, *instance),
+        [3442, instance, 1] => test_randomize(data, *instance, chance),
         [3442, instance, 2] => test_clear(data, *instance),
         [3442, instance, 3] => test_arguments(data, *instance, arguments),
         [3442, instance, 5] => vec![Effect::Send(test_send(data, *instance))],
@@ -284,6 +293,23 @@ fn reset_extremes(data: &mut Data, instance: u16) -> Vec<Effect> {
             Effect::Written(path)
         })
         .collect()
+}
+
+/// Gives the numbers of the test object other values.
+fn test_randomize(data: &mut Data, instance: u16, chance: &mut Chance) -> Vec<Effect> {
+    let values = [
+        (110, Value::String(format!("{:08x}", chance.next_u64() >> 32))),
+        (120, Value::Integer((chance.next_u64() >> 33) as i64)),
+        (125, Value::Unsigned(chance.next_u64())),
+        (130, Value::Float(chance.unit() * 100.0)),
+        (140, Value::Boolean(chance.next_u64() & 1 == 1)),
+        (150, Value::Opaque(chance.next_u64().to_be_bytes().to_vec())),
+        (160, Value::Time((chance.next_u64() >> 33) as i64)),
+    ];
+    for (resource, value) in values {
+        data.put(Path::resource(3442, instance, resource), value);
+    }
+    vec![Effect::Written(Path::instance(3442, instance))]
 }
 
 /// Puts the values of the test object back to what they were.
@@ -377,7 +403,11 @@ fn resolve(data: &Data, message: &Message<'_>) -> Result<Path, Code> {
         text.push_str(core::str::from_utf8(segment).map_err(|_| Code::NOT_FOUND)?);
     }
     let root = data.profile.alternate_path.as_deref().unwrap_or_default();
-    // Composite operations go to the root, which has no alternate path of its own in 1.1.
-    let inner = text.strip_prefix(root).unwrap_or(if text.is_empty() { "" } else { "?" });
+    let inner = match text.strip_prefix(root) {
+        Some(inner) if inner.is_empty() || inner.starts_with('/') => inner,
+        // Composite operations name no path at all, not even the alternate one.
+        None if text.is_empty() => "",
+        Some(_) | None => return Err(Code::NOT_FOUND),
+    };
     Path::parse(inner).map_err(|_| Code::NOT_FOUND)
 }

@@ -188,6 +188,10 @@ pub enum Reboot {
 /// package of 1 MiB.
 const BODY_MAX: usize = 1 << 20;
 
+/// Longer than the 3 s after which a server repeats a request, so that one whose answer to
+/// "reboot" was lost is answered again and not told to reboot twice.
+const REBOOT_TIME: Duration = Duration::from_secs(5);
+
 impl Profile {
     /// A device of that version with the standard objects: everything supported, TLV where the
     /// server does not choose.
@@ -222,7 +226,7 @@ impl Profile {
             answers: Answers::Piggybacked,
             diagnostics: Diagnostics::None,
             update_every: None,
-            reboot_time: Duration::from_secs(2),
+            reboot_time: REBOOT_TIME,
             reboot: Reboot::Vanishes,
             firmware_step: crate::firmware::STEP,
             transmission: coap::TransmissionParams::default(),

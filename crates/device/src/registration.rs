@@ -190,7 +190,6 @@ impl Device {
         self.messages.end_all();
         self.request = None;
         self.sends.clear();
-        self.delayed = Vec::new();
         self.upload = None;
         self.download = None;
         self.data.attributes.clear();

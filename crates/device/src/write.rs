@@ -70,8 +70,10 @@ impl Data {
         if !self.may_change_instances(object) {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
-        let own = self.free_instance(object)?;
-        let base = self.base_of_create(own, format, payload)?;
+        let free = self.free_instance(object)?;
+        let own = instance_of_empty_wrapper(format, payload)
+            .map_or(free, |instance| Path::instance(object, instance));
+        let base = base_of_create(own, format, payload);
         let readings =
             if payload.is_empty() { Vec::new() } else { self.decode(&base, format, payload)? };
         let mut created: Vec<Path> =
@@ -230,22 +232,6 @@ impl Data {
         written
     }
 
-    /// The path that the payload of a Create is read at: TLV without the instance around it, and an
-    /// empty payload, leave the id to the device.
-    fn base_of_create(
-        &self,
-        own: Path,
-        format: Option<Format>,
-        payload: &[u8],
-    ) -> Result<Path, Code> {
-        const TYPE_OBJECT_INSTANCE: u8 = 0b00;
-        let object = own.truncated(1);
-        let Some(first) = payload.first() else { return Ok(own) };
-        let tlv = format.is_some_and(|format| format.normalized() == Format::TLV);
-        let wrapped = first >> 6 == TYPE_OBJECT_INSTANCE;
-        Ok(if tlv && !wrapped { own } else { object })
-    }
-
     fn free_instance(&self, object: u16) -> Result<Path, Code> {
         (0..lwm2m::MAX_ID)
             .map(|instance| Path::instance(object, instance))
@@ -267,4 +253,33 @@ impl Data {
             }
         }
     }
+}
+
+/// The path that the payload of a Create is read at: TLV without the instance around it, and an
+/// empty payload, leave the id to the device.
+fn base_of_create(own: Path, format: Option<Format>, payload: &[u8]) -> Path {
+    let wrapped = payload.first().is_some_and(|first| is_instance(*first));
+    if payload.is_empty() || is_tlv(format) && !wrapped { own } else { own.truncated(1) }
+}
+
+/// The id of a TLV that is one object instance without resources.
+fn instance_of_empty_wrapper(format: Option<Format>, payload: &[u8]) -> Option<u16> {
+    const WIDE_ID: u8 = 0b0010_0000;
+    match payload {
+        [first, id, rest @ ..] if is_tlv(format) && is_instance(*first) => match rest {
+            [] | [0] if first & WIDE_ID == 0 => Some(u16::from(*id)),
+            [low] | [low, 0] if first & WIDE_ID != 0 => Some(u16::from_be_bytes([*id, *low])),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+fn is_tlv(format: Option<Format>) -> bool {
+    format.is_some_and(|format| format.normalized() == Format::TLV)
+}
+
+/// Whether the first byte of a TLV says that it is an object instance.
+const fn is_instance(first: u8) -> bool {
+    first >> 6 == 0
 }
