@@ -1,7 +1,7 @@
 //! One CBOR item as a value: RFC 8949 3, OMA Core 7.4.6.
 //!
-//! Shared by the three CBOR formats. Built on the pull decoder of `minicbor`; what that does not do is
-//! here: text that is not UTF-8, strings in pieces, numbers by tag, a limit on nesting.
+//! Shared by the three CBOR formats. Built on the pull decoder of `minicbor`; what that does not do
+//! is here: text that is not UTF-8, strings in pieces, numbers by tag, a limit on nesting.
 
 use std::borrow::Cow;
 
@@ -277,7 +277,8 @@ fn digits(text: &str, len: usize) -> Option<i64> {
     if all { text.parse().ok() } else { None }
 }
 
-/// Days from 1970-01-01 in the Gregorian calendar; years start in March, so that the leap day is last.
+/// Days from 1970-01-01 in the Gregorian calendar; years start in March, so that the leap day is
+/// last.
 const fn days_from_1970(year: i64, month: i64, day: i64) -> i64 {
     let (year, month) = if month > 2 { (year, month - 3) } else { (year - 1, month + 9) };
     let leap_days = year.div_euclid(4) - year.div_euclid(100) + year.div_euclid(400);

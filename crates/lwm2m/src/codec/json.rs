@@ -1,7 +1,7 @@
 //! JSON as the two JSON formats need it: RFC 8259.
 //!
-//! A reader that is pulled: strings and numbers stay slices of the payload until a definition says what
-//! they are, which keeps numbers exact, and nothing is built that is not kept.
+//! A reader that is pulled: strings and numbers stay slices of the payload until a definition says
+//! what they are, which keeps numbers exact, and nothing is built that is not kept.
 
 use std::borrow::Cow;
 
@@ -25,8 +25,8 @@ pub(crate) struct Reader<'a> {
     at: usize,
 }
 
-/// Levels of objects and arrays in a member that is not known. The formats themselves have three; each
-/// level takes a stack frame.
+/// Levels of objects and arrays in a member that is not known. The formats themselves have three;
+/// each level takes a stack frame.
 const DEPTH_MAX: u32 = 32;
 
 const UNEXPECTED: DecodeError = DecodeError::Malformed("not JSON");

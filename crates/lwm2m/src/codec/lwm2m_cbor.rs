@@ -36,8 +36,8 @@ struct Walk<'a, 'p> {
 }
 
 impl Walk<'_, '_> {
-    /// Reads a map below `above`. It calls itself for the maps inside, at most four deep, since each
-    /// key makes the path longer and a path has four ids.
+    /// Reads a map below `above`. It calls itself for the maps inside, at most four deep, since
+    /// each key makes the path longer and a path has four ids.
     fn map(&mut self, above: Path) -> Result<(), DecodeError> {
         let mut entries = Items::new(self.decoder.map().map_err(cbor)?);
         while entries.more(&mut self.decoder)? {
@@ -161,3 +161,6 @@ fn write_leaf(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

@@ -14,7 +14,8 @@ use crate::{Content, Path, Reading, Value};
 ///
 /// A path is `bn` and `n` with exactly one slash between them; without `bn` it is relative to the
 /// request, unless `n` begins with a slash. A time is `bt` plus `t` in seconds, since 1970 if
-/// positive, else before now. A definition is not needed: without one, values are what the entry says.
+/// positive, else before now. A definition is not needed: without one, values are what the entry
+/// says.
 ///
 /// Wakaama 1.0 answers a Read of resource /3/0/9 with `"bn":"/3/0/9/"` and `"n":"9"`, one level too
 /// deep. When a resource was asked for, what is below it is that resource itself
@@ -134,7 +135,8 @@ fn seconds_of(held: Held<'_>) -> Result<f64, DecodeError> {
     }
 }
 
-/// The draft of SenML that this format is made of knows no 2^28: zero is now, negative is before now.
+/// The draft of SenML that this format is made of knows no 2^28: zero is now, negative is before
+/// now.
 fn time_ms(base: Option<f64>, time: Option<f64>, wall_ms: i64) -> Option<i64> {
     if base.is_none() && time.is_none() {
         return None;
@@ -246,3 +248,6 @@ fn write_value(
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;

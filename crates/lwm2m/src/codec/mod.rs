@@ -1,8 +1,8 @@
 //! Content formats, bytes to [`Reading`]s and back: OMA Core 7.4 (1.2: 7.5), one module per format.
 //!
 //! [`decode`] and [`encode`] choose the module by the Content-Format. Each module has the same two
-//! functions, so that they can be tested and fuzzed one by one. Link format (40) is not a way to carry
-//! values: see [`crate::link_format`].
+//! functions, so that they can be tested and fuzzed one by one. Link format (40) is not a way to
+//! carry values: see [`crate::link_format`].
 
 pub mod cbor;
 pub mod lwm2m_cbor;
@@ -25,6 +25,8 @@ mod typing;
 
 #[cfg(test)]
 mod testing;
+#[cfg(test)]
+mod tests;
 
 pub use error::{DecodeError, EncodeError};
 
@@ -44,10 +46,11 @@ pub struct Context<'a> {
 /// What becomes of a value without a definition, or with one that it does not fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum UnknownPolicy {
-    /// Keep what the payload says of itself, marked [`Reading::raw`]; the other values are not harmed.
+    /// Keep what the payload says of itself, marked [`Reading::raw`]; the other values are not
+    /// harmed.
     Raw,
-    /// Refuse the whole payload, as EMQX does. Formats that EMQX decodes without definitions (opaque,
-    /// LwM2M JSON) still need none.
+    /// Refuse the whole payload, as EMQX does. Formats that EMQX decodes without definitions
+    /// (opaque, LwM2M JSON) still need none.
     Reject,
 }
 
@@ -85,12 +88,12 @@ pub fn decode(
 
 /// Appends the payload of a request (or of a device's answer) to `out`.
 ///
-/// `base` is the path of the request; each reading's path is `base` or below it. On an error `out` is
-/// as it was.
+/// `base` is the path of the request; each reading's path is `base` or below it. On an error `out`
+/// is as it was.
 ///
-/// A [`Reading`] without a value becomes a SenML or CBOR null, an empty multiple resource or an empty
-/// object instance. When no reading at all has a value, the formats 110 and 112 give a list of
-/// paths, as [`encode_paths`] does.
+/// A [`Reading`] without a value becomes a SenML or CBOR null, an empty multiple resource or an
+/// empty object instance. When no reading at all has a value, the formats 110 and 112 give a list
+/// of paths, as [`encode_paths`] does.
 pub fn encode(
     format: Format,
     base: &Path,
@@ -155,8 +158,8 @@ pub fn last_wins(readings: &mut Vec<Reading>) {
 
 /// The reading of a path that is current, among several that are its history.
 ///
-/// It is the newest one; one without a time of its own counts as newer than any that has one, and of
-/// equals the last in the payload.
+/// It is the newest one; one without a time of its own counts as newer than any that has one, and
+/// of equals the last in the payload.
 pub fn current<'r>(readings: &'r [Reading], path: &Path) -> Option<&'r Reading> {
     readings
         .iter()

@@ -3,8 +3,8 @@
 use super::DecodeError;
 use crate::Path;
 
-/// Bytes of a name, base name included. The longest path has 24; more is not a path, and would be read
-/// anew for each of thousands of short records.
+/// Bytes of a name, base name included. The longest path has 24; more is not a path, and would be
+/// read anew for each of thousands of short records.
 const NAME_MAX: usize = 64;
 
 /// The ids of a name: one more than a path has, since Wakaama 1.0 writes one too many.

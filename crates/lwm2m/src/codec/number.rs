@@ -43,8 +43,8 @@ impl Number<'_> {
         }
     }
 
-    /// What the number is without a definition: an integer when it is written as one and has 64 bits,
-    /// else a float. One that is neither stays text, which loses nothing.
+    /// What the number is without a definition: an integer when it is written as one and has 64
+    /// bits, else a float. One that is neither stays text, which loses nothing.
     pub(crate) fn natural(self) -> Value {
         match self {
             Self::Integer(value) => {

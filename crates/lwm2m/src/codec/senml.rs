@@ -310,8 +310,8 @@ impl Missing {
 
 /// The base name of readings under a path, and what the name of each has to leave out.
 ///
-/// A resource is its own base name and its reading has no name, as real servers and devices write it;
-/// the paths of composite operations stand in the names alone.
+/// A resource is its own base name and its reading has no name, as real servers and devices write
+/// it; the paths of composite operations stand in the names alone.
 pub(crate) fn base_name(base: &Path, readings: &[Reading]) -> Option<String> {
     if base.is_root() {
         return None;

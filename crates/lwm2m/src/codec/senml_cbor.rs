@@ -1,6 +1,6 @@
 //! SenML CBOR: RFC 8428 6, OMA Core 7.4.5.
 //!
-//! What the records mean is the job of [`super::senml`].
+//! What the records mean is the job of the private module `senml`.
 
 use minicbor::data::Type;
 use minicbor::decode::Decoder;
@@ -165,3 +165,6 @@ fn write_seconds(time_ms: i64, out: &mut Vec<u8>) {
         cbor_write::float(time_ms as f64 / 1000.0, out);
     }
 }
+
+#[cfg(test)]
+mod tests;

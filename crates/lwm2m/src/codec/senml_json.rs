@@ -1,6 +1,6 @@
 //! SenML JSON: RFC 8428 5, OMA Core 7.4.5.
 //!
-//! What the records mean is the job of [`super::senml`].
+//! What the records mean is the job of the private module `senml`.
 
 use super::json::{self, Members, Reader};
 use super::senml::{self, Label, Missing, Record, Resolver};
@@ -142,3 +142,6 @@ pub(crate) fn as_text<'b>(
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -62,8 +62,8 @@ fn typed(payload: &[u8], data_type: DataType) -> Option<Value> {
 
 /// Appends the one value of the request path.
 ///
-/// Opaque values are Base64 where the definition says Opaque or nothing; under any other type they are
-/// the text itself, which is how `encoding: hex` writes bytes of its own choice.
+/// Opaque values are Base64 where the definition says Opaque or nothing; under any other type they
+/// are the text itself, which is how `encoding: hex` writes bytes of its own choice.
 pub fn encode(
     base: &Path,
     readings: &[Reading],
@@ -121,7 +121,7 @@ mod tests {
             ("/3/0/9", b"5.0", Value::Integer(5)),
             ("/3/0/13", b"1367491215", Value::Time(1_367_491_215)),
             ("/3442/0/125", b"9223372036854775808", Value::Unsigned(1 << 63)),
-            ("/3442/0/130", b"3.14159", Value::Float(3.14159)),
+            ("/3442/0/130", b"-12.25", Value::Float(-12.25)),
             ("/3442/0/140", b"1", Value::Boolean(true)),
             ("/3442/0/140", b"false", Value::Boolean(false)),
             ("/3442/0/150", b"AQID", Value::Opaque(vec![1, 2, 3])),

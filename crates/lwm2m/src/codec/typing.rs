@@ -1,7 +1,7 @@
 //! From what a payload says to typed values: OMA Core Appendix C, with the object definitions.
 //!
-//! Formats that describe their values (JSON, SenML, CBOR) hand in a [`Wire`]; what TLV and text do with
-//! bare bytes is the job of [`super::tlv`] and [`super::text`].
+//! Formats that describe their values (JSON, SenML, CBOR) hand in a [`Wire`]; what TLV and text do
+//! with bare bytes is the job of [`super::tlv`] and [`super::text`].
 
 use std::borrow::Cow;
 
@@ -54,8 +54,8 @@ impl<'a> Definitions<'a> {
         self.object(path.object_id()?)?.resource(path.resource_id()?)
     }
 
-    /// The type of the values at a path; `None` without a definition, or for an executable resource,
-    /// which has no values.
+    /// The type of the values at a path; `None` without a definition, or for an executable
+    /// resource, which has no values.
     pub(crate) fn data_type(&mut self, path: &Path) -> Option<DataType> {
         self.resource(path)
             .map(|resource| resource.data_type)

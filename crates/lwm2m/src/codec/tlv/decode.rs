@@ -9,15 +9,14 @@ use crate::{Content, DataType, Layout, Path, Reading, Value};
 ///
 /// Where the outermost records belong, by their kind and the path of the request:
 ///
-/// | first record | request for | values are at |
-/// |---|---|---|
-/// | resource, alone | resource, resource instance | the path of the request; the record's id only says which definition the value has |
-/// | resource, multiple resource | instance or deeper | the instance of the request, plus the ids of the records |
-/// | the same | object | the same with instance 0, if the object has only one |
-/// | resource instance | resource, resource instance | the resource, plus the record's id; alone under a resource instance: the path of the request |
-/// | object instance, alone | instance or deeper | the instance of the request |
-/// | object instance | object | the instances of the records |
-/// | several object instances | anything but the root | the instances of the records |
+/// * A resource alone, under a resource or resource instance: the path of the request; the id of
+///   the record only says which definition the value has.
+/// * Resources and multiple resources otherwise: the instance of the request, plus the ids of the
+///   records. Under an object that is instance 0, if the object has only one.
+/// * Resource instances: the resource of the request, plus the ids of the records; one alone under
+///   a resource instance: the path of the request.
+/// * An object instance alone: the instance of the request, if it names one.
+/// * Object instances otherwise: the instances of the records.
 pub fn decode(
     request_path: &Path,
     payload: &[u8],

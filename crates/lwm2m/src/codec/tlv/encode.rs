@@ -8,10 +8,10 @@ use crate::{Path, Reading, Value};
 /// Appends the readings as records, from the level below `base` on.
 ///
 /// Under an object these are object instances, under an instance resources and multiple resources;
-/// under a resource its one value, or one multiple resource of its instances; at a resource instance
-/// that instance alone, as LwM2M 1.1 devices answer it. Readings of one instance or resource need not
-/// follow one another: they are gathered where the first one stands. A reading without a value is an
-/// empty multiple resource, or an empty object instance.
+/// under a resource its one value, or one multiple resource of its instances; at a resource
+/// instance that instance alone, as LwM2M 1.1 devices answer it. Readings of one instance or
+/// resource need not follow one another: they are gathered where the first one stands. A reading
+/// without a value is an empty multiple resource, or an empty object instance.
 pub fn encode(
     base: &Path,
     readings: &[Reading],

@@ -321,7 +321,8 @@ fn one_bad_resource_does_not_spoil_the_others() {
         assert_eq!(content.map(|content| content.readings), Ok(expected), "{bytes}");
         assert!(read(request, bytes, &fleet.strict()).is_err(), "{bytes}");
     }
-    for (request, bytes) in [("/1/0/6", "C10602"), ("/1/0/6", "C2060001"), ("/6/0/0", "C20001 02")] {
+    for (request, bytes) in [("/1/0/6", "C10602"), ("/1/0/6", "C2060001"), ("/6/0/0", "C20001 02")]
+    {
         let content = read(request, bytes, &fleet.context()).unwrap();
         assert!(content.readings[0].raw, "{bytes}");
         assert!(matches!(content.readings[0].value, Some(Value::Opaque(_))), "{bytes}");
@@ -341,17 +342,17 @@ fn one_bad_resource_does_not_spoil_the_others() {
 fn records_at_the_wrong_level_are_refused() {
     let fleet = Fleet::new();
     let cases = [
-        ("/3/0", "410000"),             // whose resource?
-        ("/3", "410000"),               // the same
-        ("/1", "C10001"),               // whose instance? object 1 has several
-        ("/", "C10001"),                // whose object?
-        ("/", "0302C10007"),            // the same
-        ("/3/0", "0302000041"),         // instance within an instance
-        ("/3/0", "8306C10001"),         // resource within a multiple resource
-        ("/3/0", "0302410001"),         // resource instance within an instance
-        ("/3/0", "C10041410000"),       // resource, then resource instance
-        ("/3", "0300C10041C10905"),     // instance, then resource
-        ("/3/0/0", "E1FFFF41"),         // the reserved id
+        ("/3/0", "410000"),         // whose resource?
+        ("/3", "410000"),           // the same
+        ("/1", "C10001"),           // whose instance? object 1 has several
+        ("/", "C10001"),            // whose object?
+        ("/", "0302C10007"),        // the same
+        ("/3/0", "0302000041"),     // instance within an instance
+        ("/3/0", "8306C10001"),     // resource within a multiple resource
+        ("/3/0", "0302410001"),     // resource instance within an instance
+        ("/3/0", "C10041410000"),   // resource, then resource instance
+        ("/3", "0300C10041C10905"), // instance, then resource
+        ("/3/0/0", "E1FFFF41"),     // the reserved id
     ];
     for (request, bytes) in cases {
         assert!(read(request, bytes, &fleet.context()).is_err(), "{request} {bytes}");
@@ -374,10 +375,7 @@ fn readings_that_have_no_place_are_refused() {
         assert!(written(base, &values).is_err(), "{base} {values:?}");
     }
     let too_long = [("/5/0/0", Value::Opaque(vec![0; 0x100_0000]))];
-    assert_eq!(
-        written("/5/0/0", &too_long),
-        Err(EncodeError::TooLong(testing::path("/5/0/0")))
-    );
+    assert_eq!(written("/5/0/0", &too_long), Err(EncodeError::TooLong(testing::path("/5/0/0"))));
 }
 
 #[test]
@@ -402,11 +400,8 @@ fn the_last_of_a_repeated_path_wins_and_moves_to_the_end() {
         ("/3/0/15", text("b")),
     ]);
     last_wins(&mut repeated);
-    let expected = readings(&[
-        ("/3/0/14", text("a")),
-        ("/3/0/13", Value::Integer(2)),
-        ("/3/0/15", text("b")),
-    ]);
+    let expected =
+        readings(&[("/3/0/14", text("a")), ("/3/0/13", Value::Integer(2)), ("/3/0/15", text("b"))]);
     assert_eq!(repeated, expected);
 }
 
