@@ -74,15 +74,10 @@ impl Device {
 
     /// When the next notification is due; `None` while it would have to wait for another message.
     pub(crate) fn notification_timeout(&self) -> Option<Instant> {
-        if !self.may_notify() {
+        if !self.may_notify() || self.must_wait() {
             return None;
         }
-        let now_blocked = self.messages.is_busy();
-        self.observations
-            .iter()
-            .filter(|entry| !now_blocked || !self.is_confirmable())
-            .filter_map(|entry| entry.due_at(&self.data))
-            .min()
+        self.observations.iter().filter_map(|entry| entry.due_at(&self.data)).min()
     }
 
     pub(crate) fn drive_notifications(&mut self, now: Instant) {
@@ -92,7 +87,7 @@ impl Device {
         let mut index = 0;
         while let Some(observation) = self.observations.get(index) {
             let due = observation.due_at(&self.data).is_some_and(|at| at <= now);
-            if due && !(self.messages.is_busy() && self.is_confirmable()) {
+            if due && !self.must_wait() {
                 // An observation that ended has another one in its place.
                 if self.tell(now, index) {
                     index += 1;
@@ -109,6 +104,11 @@ impl Device {
 
     fn is_confirmable(&self) -> bool {
         self.data.profile.notifications == Reliability::Confirmable
+    }
+
+    /// A confirmable notification waits for the message before it: NSTART is 1.
+    fn must_wait(&self) -> bool {
+        self.is_confirmable() && self.messages.is_busy()
     }
 
     /// Sends one notification; `false` when it was the last of its observation.
