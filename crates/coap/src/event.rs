@@ -66,6 +66,29 @@ pub enum Event<'d> {
     Noted(Note),
 }
 
+impl Event<'_> {
+    /// The same without the tie to the datagram.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Request { peer, reply_to, request } => {
+                Event::Request { peer, reply_to, request: request.into_owned() }
+            }
+            Event::Acked { exchange } => Event::Acked { exchange },
+            Event::Response { exchange, peer, response } => {
+                Event::Response { exchange, peer, response: response.into_owned() }
+            }
+            Event::Reset { exchange } => Event::Reset { exchange },
+            Event::TimedOut { exchange, acked } => Event::TimedOut { exchange, acked },
+            Event::Failed { exchange, reason } => Event::Failed { exchange, reason },
+            Event::Notification { observation, peer, reply_to, response, freshness } => {
+                let response = response.into_owned();
+                Event::Notification { observation, peer, reply_to, response, freshness }
+            }
+            Event::Noted(note) => Event::Noted(note),
+        }
+    }
+}
+
 /// Place of a notification among those before it (RFC 7641 3.4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Freshness {
@@ -167,4 +190,25 @@ pub enum NoteKind {
     ResetReceived(MessageId),
     /// A separate response of ours was never acknowledged.
     ResponseGivenUp,
+}
+
+impl NoteKind {
+    /// The name in logs and metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::FormatError(_) => "format_error",
+            Self::Nonsense => "nonsense",
+            Self::UnknownToken => "unknown_token",
+            Self::BadOption(_) => "bad_option",
+            Self::ProxyRequest => "proxy_request",
+            Self::BodyTooLarge => "body_too_large",
+            Self::NoRoomForBody => "no_room_for_body",
+            Self::BlockMismatch => "block_mismatch",
+            Self::BodyGivenUp => "body_given_up",
+            Self::FetchGivenUp => "fetch_given_up",
+            Self::Amplification => "amplification",
+            Self::ResetReceived(_) => "reset_received",
+            Self::ResponseGivenUp => "response_given_up",
+        }
+    }
 }

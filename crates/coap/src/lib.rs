@@ -14,16 +14,26 @@
 extern crate alloc;
 
 mod block;
+mod body;
 mod code;
 mod config;
+mod dedup;
 mod endpoint;
 mod event;
+mod exchange;
 mod message;
+mod observe;
 mod option_list;
+mod option_rules;
 mod options;
+mod outbox;
 mod params;
 mod peer;
+mod peers;
+mod receive;
 mod request;
+mod serve;
+mod slab;
 mod stats;
 pub mod time;
 mod token;
@@ -42,6 +52,6 @@ pub use request::{
     Completion, ExchangeId, Incoming, ObservationId, ObservationState, ReplyTo, Request,
     RequestOptions, Response,
 };
-pub use stats::EndpointStats;
+pub use stats::{EndpointStats, EndpointUsage};
 pub use time::{Duration, Instant};
 pub use token::{Token, token_shard};

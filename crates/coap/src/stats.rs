@@ -1,4 +1,4 @@
-//! Counters of an endpoint.
+//! Counters and gauges of an endpoint.
 
 /// What an endpoint has seen and done since it was made. All counters only grow.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -43,4 +43,23 @@ pub struct EndpointStats {
     pub blocks_out: u64,
     /// Bodies in blocks that were never completed.
     pub transfers_given_up: u64,
+}
+
+/// What an endpoint holds at the moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct EndpointUsage {
+    /// Peers that have state.
+    pub peers: usize,
+    /// Requests that are remembered against repetition.
+    pub remembered_requests: usize,
+    /// Messages of ours on their way or waiting for their turn.
+    pub exchanges: usize,
+    /// Tokens in use: observations and requests.
+    pub tokens: usize,
+    /// Bytes of half-received bodies.
+    pub transfer_bytes: usize,
+    /// Bytes of answers that are kept for those who fetch them in blocks.
+    pub served_bytes: usize,
+    /// Deadlines that are set, those out of date included.
+    pub timers: usize,
 }

@@ -83,7 +83,7 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let span = prop_oneof![0u64..100_000, 0u64..20_000_000, 0u64..100_000_000_000, 0u64..(1 << 60)];
+    let span = prop_oneof![0u64..100_000, 0u64..20_000_000, 0u64..100_000_000_000, 0u64..(1 << 55)];
     let step = (any::<bool>(), span).prop_map(|(schedule, span)| {
         if schedule { Step::Schedule(span) } else { Step::Advance(span) }
     });
