@@ -5,6 +5,8 @@
 use std::fmt;
 use std::sync::Arc;
 
+use hashbrown::HashSet;
+
 /// A valid topic filter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Filter(Arc<str>);
@@ -83,6 +85,36 @@ impl fmt::Display for Filter {
     }
 }
 
+/// Several filters, asked together. Those without a wildcard cost one look-up however many there
+/// are: a device whose name has a `/` inside gets an exact filter of its own.
+#[derive(Clone, Debug, Default)]
+pub struct FilterSet {
+    exact: HashSet<Arc<str>>,
+    wild: Vec<Filter>,
+}
+
+impl FilterSet {
+    /// Whether any filter matches the topic name.
+    #[must_use]
+    pub fn matches(&self, topic: &str) -> bool {
+        self.wild.iter().any(|filter| filter.matches(topic)) || self.exact.contains(topic)
+    }
+}
+
+impl FromIterator<Filter> for FilterSet {
+    fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
+        let mut set = Self::default();
+        for filter in filters {
+            if !filter.0.contains(['+', '#']) {
+                set.exact.insert(filter.0);
+            } else if !set.wild.contains(&filter) {
+                set.wild.push(filter);
+            }
+        }
+        set
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -123,5 +155,17 @@ mod tests {
             assert_eq!(Filter::parse(filter), Err(error), "{filter:?}");
         }
         assert_eq!(Filter::parse(&"x".repeat(65_536)), Err(FilterError::TooLong));
+    }
+
+    #[test]
+    fn a_set_matches_what_one_of_its_filters_matches() {
+        let filters = ["lwm2m/+/dn/#", "lwm2m/a/b/dn/x", "lwm2m/+/dn/#"];
+        let set: FilterSet = filters.iter().map(|text| Filter::parse(text).unwrap()).collect();
+        assert_eq!(set.wild.len(), 1);
+        for (topic, expected) in
+            [("lwm2m/a/dn/x", true), ("lwm2m/a/b/dn/x", true), ("lwm2m/a/b/dn/y", false)]
+        {
+            assert_eq!(set.matches(topic), expected, "{topic}");
+        }
     }
 }

@@ -16,37 +16,11 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
-pub use filter::{Filter, FilterError};
+pub use bridge::{Publication, Qos};
+pub use filter::{Filter, FilterError, FilterSet};
 pub use stats::{MqttStats, MqttStatsSnapshot};
 
-use crate::outbox::{Entry, OutboxReader};
-
-/// Quality of service of a publication or subscription.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Qos {
-    /// At most once.
-    #[default]
-    AtMostOnce,
-    /// At least once.
-    AtLeastOnce,
-    /// Exactly once.
-    ExactlyOnce,
-}
-
-/// A message for a broker.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Publication {
-    /// Topic name, without wildcards.
-    pub topic: String,
-    /// Application message.
-    pub payload: Vec<u8>,
-    /// Quality of service.
-    pub qos: Qos,
-    /// Whether the broker keeps it for later subscribers.
-    pub retain: bool,
-    /// MQTT 5 Correlation Data; left out towards a 3.1.1 broker.
-    pub correlation: Option<Bytes>,
-}
+use crate::outbox::Entry;
 
 /// A message that a broker delivered to us.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -57,7 +31,7 @@ pub struct Incoming {
     pub payload: Bytes,
     /// Quality of service with which it reached us.
     pub qos: Qos,
-    /// A retained message given out because of our subscription (not a live one).
+    /// The RETAIN flag: the broker keeps it, or gave it out because we subscribed.
     pub retained: bool,
     /// Whether the sender marked it as a repetition.
     pub dup: bool,
@@ -116,16 +90,10 @@ pub enum SubscribeError {
     Closed,
 }
 
-/// Entries taken from the outbox at once: enough to fill a TCP segment with small messages, few
-/// enough that a failed hand-over repeats little.
-const BATCH_MAX: usize = 256;
-
-/// Moves messages from the outbox to the broker until it is dropped or aborted.
-pub async fn pump(mut reader: OutboxReader, northbound: Arc<dyn Northbound>) {
-    let mut batch = Vec::with_capacity(BATCH_MAX);
-    loop {
-        reader.next_batch(&mut batch, BATCH_MAX).await;
-        northbound.publish(&mut batch).await;
-        batch.clear();
-    }
+/// At least the bytes of the PUBLISH packet: MQTT 5.0 section 3.3, with our one property.
+fn packet_size(publication: &Publication) -> usize {
+    // Fixed header 5, topic length 2, packet id 2, property length 4, correlation 3.
+    const FIXED: usize = 16;
+    let correlation = publication.correlation.as_ref().map_or(0, Vec::len);
+    FIXED + publication.topic.len() + publication.payload.len() + correlation
 }

@@ -1,0 +1,1 @@
+//! Behaviour of the configuration; the connection is tested in `tests/mqtt_external.rs`.
