@@ -21,6 +21,9 @@ mod settings;
 mod topic;
 mod uplink;
 
+#[cfg(test)]
+mod testing;
+
 pub use bridge::Bridge;
 pub use downlink::{Downlink, Fault, ValueFault};
 pub use publication::{Delivery, Publication, Qos};

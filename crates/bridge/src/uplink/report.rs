@@ -40,6 +40,7 @@ impl Writer<'_> {
                 unavailable("deregistered")
             }
             CommandError::Replaced => unavailable("replaced"),
+            CommandError::Stopping => unavailable("stopping"),
             CommandError::UnknownDevice => {
                 End::Report { code: Code::NOT_FOUND, reason: "unknown_device" }
             }
