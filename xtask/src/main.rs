@@ -1,2 +1,72 @@
-//! Entry point.
-fn main() {}
+//! Chores of the project, one verb each; `.ci/run` calls nothing else.
+
+mod ci;
+mod conformance;
+mod files;
+mod fuzz;
+mod run;
+mod source;
+mod tidy;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "cargo xtask", about = "Chores of the project")]
+struct Cli {
+    #[command(subcommand)]
+    verb: Verb,
+}
+
+#[derive(Subcommand)]
+enum Verb {
+    /// Everything the CI runs: fmt, tidy, clippy, build, tests, docs, conformance, interop
+    Ci {
+        /// Leave these steps out
+        #[arg(long, value_name = "STEP")]
+        skip: Vec<String>,
+    },
+    /// House rules that no compiler checks: imports, lengths, dead files, banned words
+    Tidy,
+    /// Prove that every test named in spec/conformance.toml exists, and that it ran
+    Conformance {
+        /// Output of a `cargo test` run in which every named test must have passed
+        #[arg(long, value_name = "FILE")]
+        log: Option<PathBuf>,
+        /// Print which facts the tests name, as entries for spec/conformance.toml
+        #[arg(long, conflicts_with = "log")]
+        facts: bool,
+    },
+    /// Real clients and brokers of other makers against the gateway (interop/run.sh)
+    Interop,
+    /// Fuzz one decoder with libFuzzer; without a target the targets are listed
+    Fuzz {
+        /// The target
+        target: Option<String>,
+        /// How long
+        #[arg(long, default_value_t = 60)]
+        seconds: u32,
+    },
+}
+
+fn main() -> ExitCode {
+    let root = files::workspace_root();
+    let done = match Cli::parse().verb {
+        Verb::Ci { skip } => ci::ci(&root, &skip),
+        Verb::Tidy => tidy::command(&root),
+        Verb::Conformance { facts: true, .. } => conformance::print_facts(&root),
+        Verb::Conformance { log, .. } => conformance::command(&root, log.as_deref()),
+        Verb::Interop => ci::interop(&root),
+        Verb::Fuzz { target: Some(target), seconds } => fuzz::fuzz(&root, &target, seconds),
+        Verb::Fuzz { target: None, .. } => fuzz::list(&root),
+    };
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(problem) => {
+            eprintln!("{problem}");
+            ExitCode::FAILURE
+        }
+    }
+}

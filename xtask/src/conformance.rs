@@ -1,0 +1,270 @@
+//! `cargo xtask conformance`: spec/conformance.toml says which test proves which requirement; this
+//! proves that those tests exist, and that they ran.
+//!
+//! A test is named as in the log of a run: target, `::`, name (`coap::message::tests::x`; for a
+//! file below `tests/` the target is the file). Tests that cover a fact of the list of protocol
+//! facts say `Fact N:` in their doc comment, and an entry `fact-N` must name such a test.
+
+mod facts;
+mod listing;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use serde::Deserialize;
+
+use crate::files;
+use listing::Outcome;
+
+const FILE: &str = "spec/conformance.toml";
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Conformance {
+    /// Numbers and ranges of facts that must each have an entry: `"1-8"`, `"85"`.
+    #[serde(default)]
+    facts: Vec<String>,
+    #[serde(default)]
+    requirement: Vec<Requirement>,
+}
+
+/// One requirement of a specification.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Requirement {
+    /// Unique; `fact-N` for a protocol fact.
+    id: String,
+    /// Where it stands: `RFC 7252 4.5`.
+    section: String,
+    /// What is required, in a few words.
+    #[serde(default)]
+    text: String,
+    status: Status,
+    /// Why it is an exception, or still open.
+    #[serde(default)]
+    reason: String,
+    /// The test or tests that prove it.
+    #[serde(default)]
+    test: Tests,
+}
+
+#[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
+#[serde(rename_all = "lowercase")]
+enum Status {
+    Done,
+    Exception,
+    Todo,
+}
+
+#[derive(Default)]
+struct Tests(Vec<String>);
+
+impl<'de> Deserialize<'de> for Tests {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged)]
+        enum OneOrMany {
+            One(String),
+            Many(Vec<String>),
+        }
+        Ok(Self(match OneOrMany::deserialize(deserializer)? {
+            OneOrMany::One(test) => vec![test],
+            OneOrMany::Many(tests) => tests,
+        }))
+    }
+}
+
+/// Checks the file; with the log of a run also that every named test passed in it.
+pub(crate) fn command(root: &Path, log: Option<&Path>) -> Result<(), String> {
+    let conformance = parse(&files::read(&root.join(FILE))?)?;
+    let existing = match log {
+        // What ran exists.
+        Some(log) => listing::from_log(&files::read(log)?),
+        None => listing::from_binaries(root)?,
+    };
+    let facts = facts::scan(root)?;
+    let problems = check(&conformance, &existing, &facts);
+    for problem in &problems {
+        println!("{FILE}: {problem}");
+    }
+    println!("{}", summary(&conformance));
+    if problems.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("conformance: {} problems", problems.len()))
+    }
+}
+
+/// Prints the facts that tests name, in the form of entries.
+pub(crate) fn print_facts(root: &Path) -> Result<(), String> {
+    for (fact, tests) in facts::scan(root)? {
+        let tests: Vec<_> = tests.iter().map(|test| format!("    {test:?},\n")).collect();
+        println!("[[requirement]]\nid = \"fact-{fact}\"\nsection = \"\"\ntext = \"\"");
+        println!("status = \"done\"\ntest = [\n{}]\n", tests.concat());
+    }
+    Ok(())
+}
+
+fn parse(text: &str) -> Result<Conformance, String> {
+    toml::from_str(text).map_err(|error| format!("{FILE}: {error}"))
+}
+
+fn check(
+    conformance: &Conformance,
+    existing: &BTreeMap<String, Outcome>,
+    facts: &BTreeMap<u32, BTreeSet<String>>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    let mut ids = BTreeSet::new();
+    for requirement in &conformance.requirement {
+        let id = &requirement.id;
+        if !ids.insert(id.as_str()) {
+            problems.push(format!("{id}: there is another entry of this id"));
+        }
+        let found = check_entry(requirement, existing, facts);
+        problems.extend(found.into_iter().map(|problem| format!("{id}: {problem}")));
+    }
+    match required_facts(&conformance.facts) {
+        Ok(required) => problems.extend(
+            required
+                .into_iter()
+                .filter(|fact| !ids.contains(format!("fact-{fact}").as_str()))
+                .map(|fact| format!("fact-{fact}: has no entry")),
+        ),
+        Err(problem) => problems.push(problem),
+    }
+    problems
+}
+
+fn check_entry(
+    requirement: &Requirement,
+    existing: &BTreeMap<String, Outcome>,
+    facts: &BTreeMap<u32, BTreeSet<String>>,
+) -> Vec<String> {
+    let mut problems = Vec::new();
+    let tests = &requirement.test.0;
+    if requirement.section.is_empty() {
+        problems.push("has no section".to_owned());
+    }
+    if requirement.status == Status::Done && tests.is_empty() {
+        problems.push("is done but names no test".to_owned());
+    }
+    if requirement.status != Status::Done && requirement.reason.is_empty() {
+        problems.push("is not done and has no reason".to_owned());
+    }
+    for test in tests {
+        match existing.get(test) {
+            Some(Outcome::Passed) => {}
+            Some(outcome) => problems.push(format!("{test} {outcome}")),
+            None => problems.push(format!("{test} does not exist or did not run")),
+        }
+    }
+    problems.extend(check_fact(requirement, facts));
+    problems
+}
+
+/// An entry `fact-N` that is done names only tests that say so themselves.
+fn check_fact(
+    requirement: &Requirement,
+    facts: &BTreeMap<u32, BTreeSet<String>>,
+) -> Option<String> {
+    let fact = requirement.id.strip_prefix("fact-")?;
+    let Ok(number) = fact.parse::<u32>() else { return Some("is no number of a fact".to_owned()) };
+    let naming = facts.get(&number);
+    let silent = requirement.test.0.iter().find(|test| !naming.is_some_and(|n| n.contains(*test)));
+    silent.map(|test| format!("{test} does not say `Fact {number}:` in its doc comment"))
+}
+
+fn required_facts(ranges: &[String]) -> Result<BTreeSet<u32>, String> {
+    let mut required = BTreeSet::new();
+    for range in ranges {
+        let (from, to) = range.split_once('-').unwrap_or((range, range));
+        match (from.trim().parse::<u32>(), to.trim().parse::<u32>()) {
+            (Ok(from), Ok(to)) if from <= to => required.extend(from..=to),
+            _ => return Err(format!("facts: {range:?} is no range such as \"1-8\"")),
+        }
+    }
+    Ok(required)
+}
+
+fn summary(conformance: &Conformance) -> String {
+    let count = |status| {
+        conformance.requirement.iter().filter(|requirement| requirement.status == status).count()
+    };
+    let described = conformance.requirement.iter().filter(|r| !r.text.is_empty()).count();
+    format!(
+        "{} requirements ({described} described): {} done, {} exceptions, {} open",
+        conformance.requirement.len(),
+        count(Status::Done),
+        count(Status::Exception),
+        count(Status::Todo)
+    )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TEST: &str = "coap::dedup::tests::a_duplicate_is_answered_with_the_stored_answer";
+
+    fn problems(text: &str) -> Vec<String> {
+        let existing = BTreeMap::from([
+            (TEST.to_owned(), Outcome::Passed),
+            ("coap::tests::broken".to_owned(), Outcome::Failed),
+            ("coap::tests::left_out".to_owned(), Outcome::Ignored),
+        ]);
+        let facts = BTreeMap::from([(26, BTreeSet::from([TEST.to_owned()]))]);
+        check(&parse(text).unwrap(), &existing, &facts)
+    }
+
+    fn entry(id: &str, rest: &str) -> String {
+        format!("[[requirement]]\nid = \"{id}\"\nsection = \"RFC 7252 4.5\"\n{rest}\n")
+    }
+
+    #[test]
+    fn an_entry_needs_a_test_that_passed() {
+        let done = |test: &str| entry("dedup", &format!("status = \"done\"\ntest = {test:?}"));
+        assert_eq!(problems(&done(TEST)), Vec::<String>::new());
+        for (test, problem) in [
+            ("coap::tests::broken", "dedup: coap::tests::broken failed"),
+            ("coap::tests::left_out", "dedup: coap::tests::left_out was ignored"),
+            ("coap::tests::gone", "dedup: coap::tests::gone does not exist or did not run"),
+        ] {
+            assert_eq!(problems(&done(test)), [problem]);
+        }
+        assert_eq!(
+            problems(&entry("dedup", "status = \"done\"")),
+            ["dedup: is done but names no test"]
+        );
+    }
+
+    #[test]
+    fn what_is_not_done_needs_a_reason() {
+        let open = entry("a", "status = \"todo\"");
+        assert_eq!(problems(&open), ["a: is not done and has no reason"]);
+        assert!(problems(&entry("a", "status = \"exception\"\nreason = \"no TCP\"")).is_empty());
+    }
+
+    #[test]
+    fn an_id_has_one_entry() {
+        let one = entry("a", "status = \"todo\"\nreason = \"later\"");
+        assert_eq!(problems(&format!("{one}{one}")), ["a: there is another entry of this id"]);
+    }
+
+    #[test]
+    fn a_fact_needs_an_entry_and_a_test_that_names_it() {
+        let good = entry("fact-26", &format!("status = \"done\"\ntest = [{TEST:?}]"));
+        assert!(problems(&format!("facts = [\"26\"]\n{good}")).is_empty());
+        assert_eq!(problems(&format!("facts = [\"26-27\"]\n{good}")), ["fact-27: has no entry"]);
+        let foreign = entry("fact-27", &format!("status = \"done\"\ntest = [{TEST:?}]"));
+        let problem = format!("fact-27: {TEST} does not say `Fact 27:` in its doc comment");
+        assert_eq!(problems(&foreign), [problem]);
+        assert_eq!(problems("facts = [\"8-1\"]"), ["facts: \"8-1\" is no range such as \"1-8\""]);
+    }
+
+    #[test]
+    fn unknown_keys_are_refused() {
+        assert!(parse(&entry("a", "status = \"done\"\ntests = []")).is_err());
+        assert!(parse(&entry("a", "status = \"finished\"")).is_err());
+    }
+}
