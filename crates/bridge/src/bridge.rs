@@ -55,6 +55,6 @@ impl Bridge {
     /// names contain `/`. Empty when the topic is no command topic.
     pub fn endpoints(&self, topic: &str) -> Vec<EndpointName> {
         let addressees = self.contract.addressees(topic);
-        addressees.into_iter().map(|addressee| addressee.endpoint).collect()
+        addressees.into_iter().map(|addressee| addressee.named.endpoint).collect()
     }
 }

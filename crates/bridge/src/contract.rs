@@ -4,13 +4,12 @@
 //! [`crate::topic`].
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use lwm2m::EndpointName;
 
 use crate::publication::{Publication, Qos};
 use crate::settings::{Settings, SettingsError, TopicSetting};
-use crate::topic::{self, Template, Wildcards};
+use crate::topic::{self, Address, Named, Template, Wildcards};
 
 /// The settings and their compiled topics.
 #[derive(Debug)]
@@ -83,14 +82,14 @@ const FIRMWARE_TOPIC: &str = "/v1/up/dm";
 pub(crate) struct Place<'a> {
     pub(crate) mount: u16,
     pub(crate) endpoint: &'a str,
-    pub(crate) address: Option<IpAddr>,
+    pub(crate) address: Address<'a>,
 }
 
-/// Whom a command topic names.
+/// Whom a command topic names, and by which mountpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Addressee {
+pub(crate) struct Addressee<'t> {
     pub(crate) mount: u16,
-    pub(crate) endpoint: EndpointName,
+    pub(crate) named: Named<'t>,
 }
 
 impl Contract {
@@ -155,13 +154,11 @@ impl Contract {
     }
 
     /// Whom a command topic may name, the likeliest first.
-    pub(crate) fn addressees(&self, topic: &str) -> Vec<Addressee> {
+    pub(crate) fn addressees<'t>(&self, topic: &'t str) -> Vec<Addressee<'t>> {
         let mut found = Vec::new();
         for (number, mount) in (0_u16..).zip(&self.mounts) {
-            let endpoints = mount.command.endpoints(topic);
-            found.extend(
-                endpoints.into_iter().map(|endpoint| Addressee { mount: number, endpoint }),
-            );
+            let read = mount.command.read(topic);
+            found.extend(read.into_iter().map(|named| Addressee { mount: number, named }));
         }
         found
     }
@@ -169,7 +166,7 @@ impl Contract {
     /// Whether a message on this topic would come back as a command.
     pub(crate) fn is_command_topic(&self, topic: &str) -> bool {
         let matched = |mount: &Mount| {
-            topic::matches(&mount.filter, topic) || !mount.command.endpoints(topic).is_empty()
+            topic::matches(&mount.filter, topic) || !mount.command.read(topic).is_empty()
         };
         self.mounts.iter().any(matched)
     }

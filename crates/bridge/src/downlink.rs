@@ -25,6 +25,7 @@ use crate::message::MessageType;
 use crate::origin::{self, Asked, SEQUENCE_MEMBER};
 use crate::publication::{Delivery, Publication};
 use crate::settings::{Profile, Report};
+use crate::topic::Address;
 
 /// What became of a message on a command topic.
 #[derive(Debug, Clone)]
@@ -61,7 +62,7 @@ impl Bridge {
         known: impl Fn(&EndpointName) -> bool,
     ) -> Downlink {
         let addressees = self.contract.addressees(delivery.topic);
-        let chosen = addressees.iter().find(|addressee| known(&addressee.endpoint));
+        let chosen = addressees.iter().find(|addressee| known(&addressee.named.endpoint));
         let Some(addressee) = chosen.or(addressees.first()) else {
             return Downlink::Dropped(Fault::NoEndpoint);
         };
@@ -76,7 +77,7 @@ struct Reading<'a> {
     now: Instant,
     delivery: &'a Delivery<'a>,
     models: &'a Models,
-    addressee: &'a Addressee,
+    addressee: &'a Addressee<'a>,
 }
 
 /// A payload that is an object with a `msgType`: from here on the application can be told.
@@ -116,7 +117,8 @@ impl Reading<'_> {
         if message.observes() && origin.as_bytes().len() > engine::Origin::OBSERVE_LEN_MAX {
             return Err(Fault::EchoTooLong);
         }
-        let mut command = Command::new(self.addressee.endpoint.clone(), request.operation, origin);
+        let mut command =
+            Command::new(self.addressee.named.endpoint.clone(), request.operation, origin);
         command.query = request.query;
         command.timeout = options::timeout(&members)?;
         command.expires = options::expires(&members, self.now, self.delivery.expiry)?;
@@ -134,6 +136,7 @@ impl Reading<'_> {
         Asked {
             message,
             mount: self.addressee.mount,
+            address: self.addressee.named.address,
             echo: &envelope.echo,
             echoes_sequence: envelope.members.find(SEQUENCE_MEMBER).is_some(),
             data: data.text(),
@@ -175,7 +178,7 @@ impl Reading<'_> {
             return Err(fault);
         };
         Ok(Downlink::Refused {
-            endpoint: self.addressee.endpoint.clone(),
+            endpoint: self.addressee.named.endpoint.clone(),
             publication: Box::new(publication),
             fault,
         })
@@ -188,8 +191,9 @@ impl Reading<'_> {
             let correlation = self.delivery.correlation;
             return Some(self.contract.publication_to(topic, correlation, report));
         }
-        let endpoint = self.addressee.endpoint.as_str();
-        let place = Place { mount: self.addressee.mount, endpoint, address: None };
+        let Addressee { mount, named } = self.addressee;
+        let address = Address::Asked(named.address);
+        let place = Place { mount: *mount, endpoint: named.endpoint.as_str(), address };
         self.contract.publication(channel, place, report)
     }
 }

@@ -15,6 +15,8 @@ pub(crate) struct Asked<'a> {
     pub(crate) message: MessageType,
     /// Which of the mountpoints the command came in by.
     pub(crate) mount: u16,
+    /// What stood in its topic in the place of the device's address.
+    pub(crate) address: Option<&'a str>,
     /// The members to repeat, as `"name":value,"name":value`.
     pub(crate) echo: &'a str,
     /// Whether one of them is `seqNum`, which a notification brings itself.
@@ -59,6 +61,7 @@ const HAS_REQUEST_PATH: u8 = 1;
 const HAS_RESPONSE_TOPIC: u8 = 2;
 const HAS_CORRELATION: u8 = 4;
 const ECHOES_SEQUENCE: u8 = 8;
+const HAS_ADDRESS: u8 = 16;
 
 impl<'a> Asked<'a> {
     /// The characters of `reqPath` as they stood in the command, escapes included.
@@ -84,6 +87,9 @@ impl<'a> Asked<'a> {
         if let Some(correlation) = self.correlation {
             push_block(&mut out, correlation);
         }
+        if let Some(address) = self.address {
+            push_block(&mut out, address.as_bytes());
+        }
         Origin::from(out)
     }
 
@@ -100,6 +106,9 @@ impl<'a> Asked<'a> {
         }
         if self.echoes_sequence {
             flags |= ECHOES_SEQUENCE;
+        }
+        if self.address.is_some() {
+            flags |= HAS_ADDRESS;
         }
         flags
     }
@@ -122,10 +131,12 @@ impl<'a> Asked<'a> {
         };
         let response_topic = if has(HAS_RESPONSE_TOPIC) { Some(reader.text()?) } else { None };
         let correlation = if has(HAS_CORRELATION) { Some(reader.block()?) } else { None };
+        let address = if has(HAS_ADDRESS) { Some(reader.text()?) } else { None };
         let echoes_sequence = has(ECHOES_SEQUENCE);
         Some(Self {
             message,
             mount,
+            address,
             echo,
             echoes_sequence,
             data,

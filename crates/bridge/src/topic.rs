@@ -64,6 +64,23 @@ const STEPS_MAX: u32 = 10_000;
 /// 16 readings of one topic. Only names with `/` inside make more than one possible.
 const CANDIDATES_MAX: usize = 16;
 
+/// Whom a topic names.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Named<'t> {
+    pub(crate) endpoint: EndpointName,
+    /// What stands in the place of the address, if there is one.
+    pub(crate) address: Option<&'t str>,
+}
+
+/// The address in a topic.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Address<'a> {
+    /// That of a registered device.
+    Of(IpAddr),
+    /// What stood in the topic of the command, for a device that is not registered.
+    Asked(Option<&'a str>),
+}
+
 /// Whether a template may hold wildcards.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Wildcards {
@@ -126,7 +143,7 @@ impl Template {
     }
 
     /// The topic of one device. Only for templates without wildcards.
-    pub(crate) fn fill(&self, endpoint: &str, address: Option<IpAddr>) -> String {
+    pub(crate) fn fill(&self, endpoint: &str, address: Address<'_>) -> String {
         let mut topic = String::with_capacity(self.len_filled(endpoint));
         for part in &self.parts {
             match part {
@@ -165,12 +182,12 @@ impl Template {
         text
     }
 
-    /// The endpoints that a topic may be for, shortest name first: more than one only when a name
-    /// contains `/` and the rest of the template fits at several places.
-    pub(crate) fn endpoints(&self, topic: &str) -> Vec<EndpointName> {
+    /// Whom a topic may be for, shortest name first: more than one only when a name contains `/` and
+    /// the rest of the template fits at several places.
+    pub(crate) fn read<'t>(&self, topic: &'t str) -> Vec<Named<'t>> {
         let mut search = Search { found: Vec::new(), steps: STEPS_MAX };
-        search.run(&self.parts, topic, None);
-        search.found.sort_by_key(|name| name.as_str().len());
+        search.run(&self.parts, topic, Captured::default());
+        search.found.sort_by_key(|named| named.endpoint.as_str().len());
         search.found
     }
 
@@ -198,13 +215,13 @@ const ADDRESS_LEN_MAX: usize = 39;
 /// What stands for the address of a device that is not known (any more).
 const ADDRESS_UNKNOWN: &str = "unknown";
 
-fn push_address(topic: &mut String, address: Option<IpAddr>) {
+fn push_address(topic: &mut String, address: Address<'_>) {
     match address {
-        // Writing to a String cannot fail.
-        Some(address) => {
+        Address::Of(address) => {
+            // Writing to a String cannot fail.
             let _ = write!(topic, "{}", address.to_canonical());
         }
-        None => topic.push_str(ADDRESS_UNKNOWN),
+        Address::Asked(text) => topic.push_str(text.unwrap_or(ADDRESS_UNKNOWN)),
     }
 }
 
@@ -286,14 +303,21 @@ pub(crate) fn matches(filter: &str, topic: &str) -> bool {
 }
 
 /// Reads a topic against the parts of a template, trying each end of a name.
-struct Search {
-    found: Vec<EndpointName>,
+struct Search<'t> {
+    found: Vec<Named<'t>>,
     /// How much work is left.
     steps: u32,
 }
 
-impl Search {
-    fn run(&mut self, parts: &[Part], rest: &str, endpoint: Option<&str>) {
+/// What the placeholders before a place hold.
+#[derive(Clone, Copy, Default)]
+struct Captured<'t> {
+    endpoint: Option<&'t str>,
+    address: Option<&'t str>,
+}
+
+impl<'t> Search<'t> {
+    fn run(&mut self, parts: &[Part], rest: &'t str, captured: Captured<'t>) {
         let Some(steps) = self.steps.checked_sub(1) else { return };
         self.steps = steps;
         if self.found.len() >= CANDIDATES_MAX {
@@ -301,64 +325,67 @@ impl Search {
         }
         let Some((part, parts)) = parts.split_first() else {
             if rest.is_empty() {
-                self.keep(endpoint);
+                self.keep(captured);
             }
             return;
         };
-        match (part, endpoint) {
-            (Part::Text(text), _) => {
-                if let Some(rest) = rest.strip_prefix(&**text) {
-                    self.run(parts, rest, endpoint);
-                }
-            }
-            (Part::Endpoint, Some(name)) => {
-                if let Some(rest) = rest.strip_prefix(name) {
-                    self.run(parts, rest, endpoint);
-                }
-            }
-            (Part::Endpoint, None) => self.each_name(parts, rest),
-            (Part::Address, _) => self.each_level_end(parts, rest, endpoint),
+        match (part, captured.endpoint) {
+            (Part::Text(text), _) => self.literal(text, parts, rest, captured),
+            (Part::Endpoint, Some(name)) => self.literal(name, parts, rest, captured),
+            (Part::Endpoint, None) => self.each_name(parts, rest, captured),
+            (Part::Address, _) => self.each_address(parts, rest, captured),
             (Part::AnyLevel, _) => {
                 let level = rest.find('/').unwrap_or(rest.len());
-                self.run(parts, rest.get(level..).unwrap_or_default(), endpoint);
+                self.run(parts, rest.get(level..).unwrap_or_default(), captured);
             }
             (Part::AnyRest, _) => {
                 if rest.is_empty() || rest.starts_with('/') {
-                    self.keep(endpoint);
+                    self.keep(captured);
                 }
             }
         }
     }
 
-    fn each_name(&mut self, parts: &[Part], rest: &str) {
-        let ends = rest.char_indices().map(|(at, next)| at + next.len_utf8());
-        for end in ends.take_while(|end| *end <= NAME_LEN_MAX) {
+    fn literal(&mut self, text: &str, parts: &[Part], rest: &'t str, captured: Captured<'t>) {
+        if let Some(rest) = rest.strip_prefix(text) {
+            self.run(parts, rest, captured);
+        }
+    }
+
+    fn each_name(&mut self, parts: &[Part], rest: &'t str, captured: Captured<'t>) {
+        for (name, behind) in beginnings(rest, NAME_LEN_MAX) {
             // Cheap test first: a name ends where the text behind it stands.
-            if let (Some(name), Some(behind)) = (rest.get(..end), rest.get(end..))
-                && may_follow(parts, behind)
-            {
-                self.run(parts, behind, Some(name));
+            if may_follow(parts, behind) {
+                self.run(parts, behind, Captured { endpoint: Some(name), ..captured });
             }
         }
     }
 
-    fn each_level_end(&mut self, parts: &[Part], rest: &str, endpoint: Option<&str>) {
-        let level = rest.split('/').next().unwrap_or_default();
-        for end in level.char_indices().map(|(at, next)| at + next.len_utf8()) {
-            let behind = rest.get(end..).unwrap_or_default();
-            if end <= ADDRESS_LEN_MAX && may_follow(parts, behind) {
-                self.run(parts, behind, endpoint);
+    fn each_address(&mut self, parts: &[Part], rest: &'t str, captured: Captured<'t>) {
+        for (address, behind) in beginnings(rest, ADDRESS_LEN_MAX) {
+            if address.ends_with('/') {
+                return;
+            }
+            if may_follow(parts, behind) {
+                self.run(parts, behind, Captured { address: Some(address), ..captured });
             }
         }
     }
 
-    fn keep(&mut self, endpoint: Option<&str>) {
-        if let Some(Ok(name)) = endpoint.map(EndpointName::parse)
-            && !self.found.contains(&name)
-        {
-            self.found.push(name);
+    fn keep(&mut self, captured: Captured<'t>) {
+        let Some(Ok(endpoint)) = captured.endpoint.map(EndpointName::parse) else { return };
+        if self.found.iter().all(|named| named.endpoint != endpoint) {
+            self.found.push(Named { endpoint, address: captured.address });
         }
     }
+}
+
+/// Each way to cut a text in two of which the first part has 1 to `len_max` bytes.
+fn beginnings(text: &str, len_max: usize) -> impl Iterator<Item = (&str, &str)> {
+    text.char_indices()
+        .map(|(at, next)| at + next.len_utf8())
+        .take_while(move |end| *end <= len_max)
+        .filter_map(|end| text.split_at_checked(end))
 }
 
 /// The longest endpoint name in bytes (OMA Core 6.2.1 in a Uri-Query option).

@@ -22,6 +22,7 @@ use crate::contract::{Channel, Contract, Place};
 use crate::origin::Asked;
 use crate::publication::Publication;
 use crate::settings::{UnknownObjects, UpdateCondition};
+use crate::topic::Address;
 
 /// What reading a payload takes besides the event.
 #[derive(Debug, Clone, Copy)]
@@ -215,7 +216,7 @@ fn place_of<'a>(contract: &Contract, device: &'a Device) -> Place<'a> {
     Place {
         mount: contract.mount_of(device.peer.listener()),
         endpoint: device.endpoint.as_str(),
-        address: Some(device.peer.remote_ip()),
+        address: Address::Of(device.peer.remote_ip()),
     }
 }
 

@@ -16,7 +16,7 @@ fn error(settings: Settings) -> SettingsError {
 fn the_defaults_are_those_of_the_form_this_product_replaces() {
     let contract = Contract::new(Settings::default()).unwrap();
     assert_eq!(contract.command_filters(), ["lwm2m/+/dn/#"]);
-    let place = Place { mount: 0, endpoint: "EP", address: None };
+    let place = Place { mount: 0, endpoint: "EP", address: Address::Asked(None) };
     let topic = |channel| contract.publication(channel, place, b"{}").map(|message| message.topic);
     let cases = [
         (Channel::Response, Some("lwm2m/EP/up/resp")),
@@ -39,7 +39,7 @@ fn topic_and_mountpoint_are_joined_as_they_are() {
     let contract = Contract::new(settings).unwrap();
     assert_eq!(contract.command_filters(), ["+/dn/#"]);
     assert_eq!(contract.exact_filter(0, &EndpointName::parse("a/b").unwrap()), "site-a/b/dn/#");
-    let place = Place { mount: 0, endpoint: "EP", address: None };
+    let place = Place { mount: 0, endpoint: "EP", address: Address::Asked(None) };
     let message = contract.publication(Channel::Response, place, b"{}").unwrap();
     assert_eq!(message.topic, "site-EPup/resp");
 }
@@ -51,11 +51,12 @@ fn a_listener_has_a_mountpoint_of_its_own() {
     let contract = Contract::new(settings).unwrap();
     assert_eq!(contract.command_filters(), ["lwm2m/+/dn/#", "site/+/dn/#"]);
     assert_eq!((contract.mount_of(0), contract.mount_of(7)), (0, 1));
-    let place = Place { mount: contract.mount_of(7), endpoint: "EP", address: None };
+    let place =
+        Place { mount: contract.mount_of(7), endpoint: "EP", address: Address::Asked(None) };
     let message = contract.publication(Channel::Response, place, b"{}").unwrap();
     assert_eq!(message.topic, "site/EP/up/resp");
     let [addressee] = &contract.addressees("site/EP/dn/dm")[..] else { panic!("one addressee") };
-    assert_eq!((addressee.mount, addressee.endpoint.as_str()), (1, "EP"));
+    assert_eq!((addressee.mount, addressee.named.endpoint.as_str()), (1, "EP"));
 }
 
 #[test]
@@ -67,7 +68,7 @@ fn each_topic_may_set_its_quality_of_service_and_retention() {
     });
     settings.qos = Qos::AtLeastOnce;
     let contract = Contract::new(settings).unwrap();
-    let place = Place { mount: 0, endpoint: "EP", address: None };
+    let place = Place { mount: 0, endpoint: "EP", address: Address::Asked(None) };
     let delivery = |channel| {
         let message = contract.publication(channel, place, b"{}").unwrap();
         (message.qos, message.retain)

@@ -4,6 +4,7 @@ fn asked<'a>() -> Asked<'a> {
     Asked {
         message: MessageType::Observe,
         mount: 300,
+        address: Some("192.0.2.7"),
         echo: "\"reqID\":1",
         echoes_sequence: false,
         data: "{\"path\":\"/3/0\"}",
@@ -39,6 +40,7 @@ fn the_path_is_a_piece_of_the_data() {
 fn a_typical_observation_takes_few_bytes() {
     let asked = Asked {
         mount: 0,
+        address: None,
         data: "{\"path\":\"/3303/0/5700\"}",
         response_topic: None,
         correlation: None,

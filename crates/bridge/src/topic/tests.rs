@@ -7,12 +7,12 @@ fn command(text: &str) -> Template {
 }
 
 fn names(template: &str, topic: &str) -> Vec<String> {
-    command(template).endpoints(topic).iter().map(ToString::to_string).collect()
+    command(template).read(topic).iter().map(|named| named.endpoint.to_string()).collect()
 }
 
 #[test]
 fn placeholders_of_both_profiles_are_filled() {
-    let address = Some(IpAddr::from([192, 0, 2, 7]));
+    let address = Address::Of(IpAddr::from([192, 0, 2, 7]));
     let cases = [
         ("lwm2m/%e/up/resp", "lwm2m/EP/up/resp"),
         ("lwm2m/${endpoint_name}/up", "lwm2m/EP/up"),
@@ -32,15 +32,17 @@ fn placeholders_of_both_profiles_are_filled() {
 fn addresses_are_printed_without_the_ipv6_mapping() {
     let template = Template::parse("%a", Wildcards::Forbidden).unwrap();
     let mapped: Ipv6Addr = "::ffff:192.0.2.7".parse().unwrap();
-    assert_eq!(template.fill("EP", Some(mapped.into())), "192.0.2.7");
-    assert_eq!(template.fill("EP", Some("2001:db8::1".parse().unwrap())), "2001:db8::1");
-    assert_eq!(template.fill("EP", None), "unknown");
+    assert_eq!(template.fill("EP", Address::Of(mapped.into())), "192.0.2.7");
+    let plain = Address::Of("2001:db8::1".parse().unwrap());
+    assert_eq!(template.fill("EP", plain), "2001:db8::1");
+    assert_eq!(template.fill("EP", Address::Asked(Some("192.0.2.7"))), "192.0.2.7");
+    assert_eq!(template.fill("EP", Address::Asked(None)), "unknown");
 }
 
 #[test]
 fn a_placeholder_inside_a_name_is_not_filled_again() {
     let template = Template::parse("%e/up", Wildcards::Forbidden).unwrap();
-    assert_eq!(template.fill("%a", None), "%a/up");
+    assert_eq!(template.fill("%a", Address::Asked(None)), "%a/up");
 }
 
 #[test]
@@ -150,4 +152,12 @@ fn an_uplink_topic_that_could_match_the_filter_is_found() {
 #[test]
 fn a_template_prints_as_it_is_set() {
     assert_eq!(command("a/${endpoint_name}/%a/+/#").to_string(), "a/%e/%a/+/#");
+}
+
+#[test]
+fn the_address_in_a_command_topic_is_kept_for_the_answer() {
+    let template = command("%a/%e/dn/#");
+    let [named] = &template.read("192.0.2.7/EP/dn/dm")[..] else { panic!("one name") };
+    assert_eq!(named.address, Some("192.0.2.7"));
+    assert_eq!(command("%e/dn").read("EP/dn")[0].address, None);
 }

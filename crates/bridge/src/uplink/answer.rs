@@ -12,6 +12,7 @@ use crate::message::code_message;
 use crate::origin::{Asked, Sequence};
 use crate::publication::Publication;
 use crate::settings::Profile;
+use crate::topic::Address;
 
 /// What a message says of its command besides the result.
 #[derive(Debug, Clone, Copy)]
@@ -38,7 +39,7 @@ impl Bridge {
             None => Place {
                 mount: asked.map_or(0, |asked| asked.mount),
                 endpoint: finished.endpoint.as_str(),
-                address: None,
+                address: Address::Asked(asked.and_then(|asked| asked.address)),
             },
         };
         let mut writer = Writer::new(self, place);
