@@ -1,7 +1,7 @@
 //! `cargo xtask ci`: every step with its time, all of them even when one fails, totals at the end.
 //!
 //! Steps share one profile, one set of features and the same RUSTFLAGS, so that nothing is built
-//! twice: `build` makes what `test` and `interop` use, `clippy` what `doc` uses.
+//! twice: `test` makes what `interop` uses, `clippy` what `doc` uses.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::conformance;
 use crate::files;
 use crate::run::{cargo, run, run_logged};
+use crate::supply;
 use crate::tidy;
 
 struct Step {
@@ -20,9 +21,9 @@ struct Step {
 const STEPS: [Step; 8] = [
     Step { name: "fmt", work: |root| run(cargo(root, &["fmt", "--all", "--check"])) },
     Step { name: "tidy", work: tidy::command },
+    Step { name: "supply", work: supply::command },
     Step { name: "clippy", work: clippy },
     Step { name: "doc", work: doc },
-    Step { name: "build", work: build },
     Step { name: "test", work: test },
     Step { name: "conformance", work: |root| conformance::command(root, Some(&test_log(root))) },
     Step { name: "interop", work: interop },
@@ -72,12 +73,6 @@ fn doc(root: &Path) -> Result<(), String> {
     run(command)
 }
 
-/// All targets at once: test binaries and programs then share features with the tests, where a
-/// build of the programs alone would make the libraries a second time.
-fn build(root: &Path) -> Result<(), String> {
-    run(cargo(root, &["build", "--workspace", "--all-targets"]))
-}
-
 fn test(root: &Path) -> Result<(), String> {
     run_logged(cargo(root, &["test", "--workspace", "--no-fail-fast"]), &test_log(root))
 }
@@ -86,20 +81,11 @@ fn test_log(root: &Path) -> PathBuf {
     files::target_dir(root).join("ci/test.log")
 }
 
-/// Runs interop/run.sh against the programs that `build` has made.
+/// Runs interop/run.sh, which builds the programs in the same profile.
 pub(crate) fn interop(root: &Path) -> Result<(), String> {
     let script = root.join("interop/run.sh");
-    if !script.exists() {
-        println!("there is no interop/run.sh");
-        return Ok(());
-    }
-    build(root)?;
-    let programs = files::target_dir(root).join("debug");
     let mut command = Command::new(script);
-    command
-        .current_dir(root)
-        .env("LWM2M_GATEWAY_BIN", programs.join("lwm2m-gateway"))
-        .env("LWM2M_SIM_BIN", programs.join("lwm2m-sim"));
+    command.current_dir(root);
     run(command)
 }
 

@@ -6,6 +6,7 @@ mod files;
 mod fuzz;
 mod run;
 mod source;
+mod supply;
 mod tidy;
 
 use std::path::PathBuf;
@@ -22,7 +23,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Everything the CI runs: fmt, tidy, clippy, build, tests, docs, conformance, interop
+    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, interop
     Ci {
         /// Leave these steps out
         #[arg(long, value_name = "STEP")]
@@ -30,6 +31,8 @@ enum Verb {
     },
     /// House rules that no compiler checks: imports, lengths, dead files, banned words
     Tidy,
+    /// Licences, sources and direct dependencies against deny.toml
+    Supply,
     /// Prove that every test named in spec/conformance.toml exists, and that it ran
     Conformance {
         /// Output of a `cargo test` run in which every named test must have passed
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
     let done = match Cli::parse().verb {
         Verb::Ci { skip } => ci::ci(&root, &skip),
         Verb::Tidy => tidy::command(&root),
+        Verb::Supply => supply::command(&root),
         Verb::Conformance { facts: true, .. } => conformance::print_facts(&root),
         Verb::Conformance { log, .. } => conformance::command(&root, log.as_deref()),
         Verb::Interop => ci::interop(&root),
