@@ -1,13 +1,12 @@
 //! Answers to our requests: matching, acknowledgement, bodies in blocks: RFC 7252 5.3, RFC 7959.
 
 use alloc::borrow::Cow;
-use alloc::boxed::Box;
 
 use super::{Endpoint, Slot, note};
 use crate::block::BlockOption;
 use crate::body::{self, Fetched, Fetching, Sent};
 use crate::exchange::{Ask, Early, Phase, Purpose, Role};
-use crate::option_rules::{self, BadOptions};
+use crate::option_rules;
 use crate::{
     Event, ExchangeFailure, ExchangeId, Incoming, Message, MessageId, NoteKind, ObservationId,
     OptionNumber, Peer, Token, Type,
@@ -40,12 +39,12 @@ impl Endpoint {
         message: Message<'d>,
         datagram: &'d [u8],
     ) -> Option<Event<'d>> {
-        let bad = option_rules::check(&message.options).err();
+        let bad = option_rules::check(&message.options).is_err();
         match self.meant(&message.token) {
             Meant::Nothing => self.on_stray(peer, &message, datagram),
             Meant::Exchange(index) => {
                 if message.kind == Type::Acknowledgement
-                    && !self.exchanges.get(index).is_some_and(|found| found.id == message.id)
+                    && self.exchanges.get(index).is_none_or(|found| found.id != message.id)
                 {
                     self.stats.ignored += 1;
                     return None;
@@ -53,22 +52,22 @@ impl Endpoint {
                 if self.was_answered(peer, &message) {
                     return None;
                 }
-                if let Some(bad) = bad {
-                    return self.reject_answer(index, peer, &message, bad);
+                if bad {
+                    return self.reject_answer(index, peer, &message);
                 }
                 self.on_answer(index, peer, incoming(message))
             }
-            Meant::Observation(observation) => match bad {
-                Some(_) if message.kind != Type::Acknowledgement => {
-                    self.reject(peer, &message);
-                    None
-                }
-                Some(bad) => {
-                    let index = self.asking_with(observation, peer, message.id)?;
-                    self.reject_answer(index, peer, &message, bad)
-                }
-                None => self.on_observed(observation, peer, incoming(message)),
-            },
+            Meant::Observation(observation) if !bad => {
+                self.on_observed(observation, peer, incoming(message))
+            }
+            Meant::Observation(observation) if message.kind == Type::Acknowledgement => {
+                let index = self.asking_with(observation, peer, message.id)?;
+                self.reject_answer(index, peer, &message)
+            }
+            Meant::Observation(_) => {
+                self.reject(peer, &message);
+                None
+            }
         }
     }
 
@@ -105,12 +104,8 @@ impl Endpoint {
     }
 
     /// What came early counts as the answer after all.
-    pub(super) fn take_as_answer(
-        &mut self,
-        index: u32,
-        early: Box<Early>,
-    ) -> Option<Event<'static>> {
-        let Early { peer, message } = *early;
+    pub(super) fn take_as_answer(&mut self, index: u32, early: Early) -> Option<Event<'static>> {
+        let Early { peer, message } = early;
         let observation =
             self.exchanges.get(index).and_then(|found| found.ask()?.purpose.observation());
         if let Some(observation) = observation {
@@ -119,8 +114,8 @@ impl Endpoint {
         self.on_answer(index, peer, message)
     }
 
-    pub(super) fn take_early(&mut self, index: u32) -> Option<Box<Early>> {
-        self.exchanges.get_mut(index)?.ask_mut()?.early.take()
+    pub(super) fn take_early(&mut self, index: u32) -> Option<Early> {
+        self.exchanges.get_mut(index)?.ask_mut()?.early.take().map(|early| *early)
     }
 
     /// Ends an exchange that cannot be completed.
@@ -202,7 +197,6 @@ impl Endpoint {
         index: u32,
         peer: Peer,
         message: &Message<'d>,
-        _bad: BadOptions,
     ) -> Option<Event<'d>> {
         self.reject(peer, message);
         if message.kind == Type::NonConfirmable {
@@ -319,7 +313,7 @@ impl Endpoint {
         self.stats.responses_in += 1;
         self.settle_observation(&ended, Some(&answer));
         if let Some(early) = early {
-            self.release_early(&ended, *early);
+            self.release_early(&ended, early);
         }
         let token = ended.ask().map_or(answer.token, |ask| ask.token);
         let response = Incoming { token, ..answer };

@@ -29,12 +29,11 @@ impl Endpoint {
             return None;
         }
         self.stats.requests_in += 1;
-        let mut asked = self.asked_by(place, &message)?;
+        let asked = self.asked_by(place, &message)?;
         let refused = option_rules::check(&message.options).err();
-        let blocks = blocks_of(&message.options);
-        if let Ok((block1, block2)) = blocks {
-            (asked.block1, asked.block2) = (block1, block2);
-        }
+        let blocks = if refused.is_some() { Ok((None, None)) } else { blocks_of(&message.options) };
+        let (block1, block2) = blocks.unwrap_or_default();
+        let asked = Asked { block1, block2, ..asked };
         let reply_to = ReplyTo {
             peer,
             token: message.token,

@@ -37,6 +37,11 @@ impl Interned {
         Self { requests: HashSet::with_hasher(hasher), sweep_at: SWEEP_MIN }
     }
 
+    #[cfg(test)]
+    pub(super) fn len(&self) -> usize {
+        self.requests.len()
+    }
+
     fn intern(&mut self, request: Request) -> Arc<Request> {
         if let Some(known) = self.requests.get(&request) {
             return Arc::clone(known);

@@ -2,7 +2,6 @@
 //! server's role: RFC 7252 5.2, RFC 7641 4, RFC 7959 2.4.
 
 use alloc::vec::Vec;
-use core::hash::{BuildHasher, Hash, Hasher};
 
 use super::Endpoint;
 use crate::block::BlockOption;
@@ -149,9 +148,8 @@ impl Endpoint {
         let size = asked.map_or(self.size_max, |block| block.size.min(self.size_max));
         let in_blocks = response.payload.len() > size.bytes();
         if in_blocks && response.options.options().etag().is_none() {
-            let mut hasher = self.hasher.build_hasher();
-            response.payload.hash(&mut hasher);
-            response.options.push(OptionNumber::ETAG, &hasher.finish().to_be_bytes());
+            let tag = self.hasher.hash_one(&response.payload).to_be_bytes();
+            response.options.push(OptionNumber::ETAG, &tag);
         }
         match serve::cut(&response, asked, self.size_max) {
             Cut::Whole => (response, None),

@@ -1,1 +1,12 @@
+//! The endpoint as its peers see it. `script` plays one peer by hand, `pair` runs two endpoints over
+//! a link that loses, repeats and reorders.
 
+mod blocks;
+mod growth;
+mod malformed;
+mod observing;
+mod pair;
+mod requests;
+mod script;
+mod unproven;
+mod vectors;
