@@ -208,7 +208,7 @@ impl Endpoint {
             Received::TooLarge => (self.too_large(), NoteKind::BodyTooLarge),
             Received::NoRoom => (no_room(), NoteKind::NoRoomForBody),
         };
-        self.respond_now(reply_to, response);
+        self.reply(reply_to, asked, response);
         Taken::Refused(kind)
     }
 

@@ -235,7 +235,7 @@ pub(super) fn show(datagram: &[u8]) -> String {
     }
     match message.payload {
         [] => {}
-        short if short.len() < 16 && short.is_ascii() => {
+        short if short.len() < 16 && short.iter().all(|byte| (b' '..=b'~').contains(byte)) => {
             text += &format!(" \"{}\"", String::from_utf8_lossy(short).replace(' ', "_"));
         }
         long => text += &format!(" +{}", long.len()),
