@@ -33,33 +33,32 @@ impl Ids {
             return Err(BAD);
         }
         let mut ids = Self::default();
-        let mut id: Option<u32> = None;
+        // The id that is being read, and whether it has digits yet.
+        let mut id = 0_u32;
+        let mut digits = false;
         let mut first = true;
-        let mut after_slash = false;
-        for byte in parts.into_iter().flat_map(str::bytes) {
-            match (byte, id) {
-                (b'0'..=b'9', _) => {
-                    let value = id.unwrap_or(0) * 10 + u32::from(byte - b'0');
-                    if value >= u32::from(crate::MAX_ID) {
-                        return Err(BAD);
+        for part in parts {
+            for byte in part.bytes() {
+                match byte {
+                    b'0'..=b'9' => {
+                        id = id * 10 + u32::from(byte - b'0');
+                        if id >= u32::from(crate::MAX_ID) {
+                            return Err(BAD);
+                        }
+                        digits = true;
                     }
-                    id = Some(value);
-                    after_slash = false;
+                    b'/' if digits => {
+                        ids.push(id).ok_or(BAD)?;
+                        (id, digits) = (0, false);
+                    }
+                    b'/' if first => {}
+                    _ => return Err(BAD),
                 }
-                (b'/', Some(complete)) => {
-                    ids.push(complete).ok_or(BAD)?;
-                    id = None;
-                    after_slash = true;
-                }
-                (b'/', None) if first => {}
-                _ => return Err(BAD),
+                first = false;
             }
-            first = false;
         }
-        match id {
-            Some(complete) => ids.push(complete).ok_or(BAD)?,
-            None if after_slash || ids.len == 0 => {}
-            None => return Err(BAD),
+        if digits {
+            ids.push(id).ok_or(BAD)?;
         }
         Ok(ids)
     }

@@ -7,8 +7,10 @@ use crate::Value;
 /// A number that has not been given a type yet.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Number<'a> {
-    /// An integer of CBOR, -2^64 to 2^64 - 1, or the sum of two.
-    Integer(i128),
+    /// An integer of CBOR that is not negative.
+    Unsigned(u64),
+    /// An integer of CBOR that is: -1 minus this, down to -2^64.
+    Negative(u64),
     /// A float of CBOR.
     Float(f64),
     /// The text of a JSON number.
@@ -20,10 +22,21 @@ pub(crate) enum Number<'a> {
 const INTEGER_DIGITS_MAX: i64 = 20;
 
 impl Number<'_> {
+    /// An integer; `None` beyond the 65 bits that CBOR has.
+    pub(crate) fn of_integer(value: i128) -> Option<Self> {
+        if value < 0 {
+            // -1 - value.
+            u64::try_from(!value).ok().map(Self::Negative)
+        } else {
+            u64::try_from(value).ok().map(Self::Unsigned)
+        }
+    }
+
     /// The integer that the number is, exactly: `5`, `5.0` and `50e-1`, but not `5.5`.
     pub(crate) fn integer(self) -> Option<i128> {
         match self {
-            Self::Integer(value) => Some(value),
+            Self::Unsigned(value) => Some(value.into()),
+            Self::Negative(value) => Some(!i128::from(value)),
             Self::Float(value) => integer_of_float(value),
             Self::Decimal(text) => match text.parse::<i64>() {
                 Ok(value) => Some(value.into()),
@@ -37,7 +50,9 @@ impl Number<'_> {
         match self {
             // Rounded to the nearest, which is what a float can do.
             #[allow(clippy::cast_precision_loss)]
-            Self::Integer(value) => Some(value as f64),
+            Self::Unsigned(value) => Some(value as f64),
+            #[allow(clippy::cast_precision_loss)]
+            Self::Negative(value) => Some(!i128::from(value) as f64),
             Self::Float(value) => Some(value),
             Self::Decimal(text) => text.parse().ok().filter(|value: &f64| value.is_finite()),
         }
@@ -47,18 +62,25 @@ impl Number<'_> {
     /// bits, else a float. One that is neither stays text, which loses nothing.
     pub(crate) fn natural(self) -> Value {
         match self {
-            Self::Integer(value) => {
-                natural_integer(value).unwrap_or_else(|| Value::String(value.to_string()))
+            Self::Unsigned(value) => {
+                i64::try_from(value).map_or(Value::Unsigned(value), Value::Integer)
             }
+            Self::Negative(value) => match i64::try_from(value) {
+                Ok(value) => Value::Integer(!value),
+                Err(_) => Value::String((!i128::from(value)).to_string()),
+            },
             Self::Float(value) => Value::Float(value),
             Self::Decimal(text) => natural_decimal(text),
         }
     }
 
-    /// The sum, exact when both are integers.
+    /// The sum, exact when it is an integer of two.
     pub(crate) fn plus(self, other: Number<'_>) -> Option<Number<'static>> {
         if let (Some(left), Some(right)) = (self.integer(), other.integer()) {
-            return left.checked_add(right).map(Number::Integer);
+            // No type holds more than 64 bits, so nothing is lost when such a sum is a float.
+            if let Some(sum) = Number::of_integer(left + right) {
+                return Some(sum);
+            }
         }
         Some(Number::Float(self.float()? + other.float()?))
     }
@@ -224,9 +246,13 @@ mod tests {
     #[test]
     fn base_values_are_added_exactly() {
         let sum = Number::Decimal("9007199254740993").plus(Number::Decimal("1"));
-        assert_eq!(sum, Some(Number::Integer(9_007_199_254_740_994)));
-        let sum = Number::Decimal("20.5").plus(Number::Integer(1));
+        assert_eq!(sum, Some(Number::Unsigned(9_007_199_254_740_994)));
+        let sum = Number::Decimal("20.5").plus(Number::Unsigned(1));
         assert_eq!(sum, Some(Number::Float(21.5)));
-        assert_eq!(Number::Decimal("1e400").plus(Number::Integer(1)), None);
+        let sum = Number::Unsigned(u64::MAX).plus(Number::Unsigned(1));
+        assert_eq!(sum, Some(Number::Float(18_446_744_073_709_551_616.0)));
+        let sum = Number::Negative(9).plus(Number::Decimal("12"));
+        assert_eq!(sum, Some(Number::Unsigned(2)));
+        assert_eq!(Number::Decimal("1e400").plus(Number::Unsigned(1)), None);
     }
 }

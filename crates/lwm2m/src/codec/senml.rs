@@ -15,10 +15,11 @@ use crate::{Content, Path, Reading};
 #[derive(Debug, Default)]
 pub(crate) struct Record<'a> {
     base_name: Option<Cow<'a, str>>,
-    base_time: Option<Number<'a>>,
+    /// Seconds, as is `time`.
+    base_time: Option<f64>,
     base_value: Option<Number<'a>>,
     name: Option<Cow<'a, str>>,
-    time: Option<Number<'a>>,
+    time: Option<f64>,
     value: Held<'a>,
 }
 
@@ -122,8 +123,8 @@ impl<'a> Record<'a> {
         match label {
             Label::BaseName => self.base_name = Some(text(held)?),
             Label::Name => self.name = Some(text(held)?),
-            Label::BaseTime => self.base_time = Some(number(held)?),
-            Label::Time => self.time = Some(number(held)?),
+            Label::BaseTime => self.base_time = Some(seconds(number(held)?)?),
+            Label::Time => self.time = Some(seconds(number(held)?)?),
             Label::BaseValue => self.base_value = Some(number(held)?),
             Label::BaseVersion => match number(held)?.integer() {
                 Some(0..=VERSION_MAX) => {}
@@ -197,14 +198,14 @@ impl<'a, 'c> Resolver<'a, 'c> {
     }
 
     /// Takes in the next record.
-    pub(crate) fn push(&mut self, record: Record<'a>) -> Result<(), DecodeError> {
+    pub(crate) fn push(&mut self, mut record: Record<'a>) -> Result<(), DecodeError> {
         let own_base_name = record.base_name.is_some();
         if let Some(pending) = self.pending.take()
             && own_base_name
         {
             typing::push(&mut self.readings, pending)?;
         }
-        self.rebase(&record)?;
+        self.rebase(&mut record);
         let head = record.name.is_none() && matches!(record.value, Held::Absent);
         if head && !own_base_name {
             // Only other base values: it sets the stage and says nothing itself.
@@ -226,23 +227,22 @@ impl<'a, 'c> Resolver<'a, 'c> {
         Ok(typing::with_paths(self.readings))
     }
 
-    fn rebase(&mut self, record: &Record<'a>) -> Result<(), DecodeError> {
-        if let Some(base_name) = &record.base_name {
-            self.base_name = base_name.clone();
+    fn rebase(&mut self, record: &mut Record<'a>) {
+        if let Some(base_name) = record.base_name.take() {
+            self.base_name = base_name;
         }
-        if let Some(base_time) = record.base_time {
-            self.base_time = Some(seconds(base_time)?);
+        if record.base_time.is_some() {
+            self.base_time = record.base_time;
         }
         if record.base_value.is_some() {
             self.base_value = record.base_value;
         }
-        Ok(())
     }
 
     fn resolve(&mut self, record: Record<'a>) -> Result<Reading, DecodeError> {
         let name = record.name.as_deref().unwrap_or("");
         let path = Ids::concatenated(&self.base_name, name)?.path()?;
-        let time_ms = self.time_ms(record.time)?;
+        let time_ms = self.time_ms(record.time);
         let (value, raw) = match self.summed(record.value) {
             Some(wire) => {
                 let (value, raw) = self.definitions.value(path, wire)?;
@@ -266,14 +266,13 @@ impl<'a, 'c> Resolver<'a, 'c> {
         }
     }
 
-    fn time_ms(&self, time: Option<Number<'_>>) -> Result<Option<i64>, DecodeError> {
-        let seconds = match (self.base_time, time) {
-            (None, None) => return Ok(None),
-            (base, None) => base.unwrap_or(0.0),
-            (base, Some(time)) => base.unwrap_or(0.0) + seconds(time)?,
-        };
+    fn time_ms(&self, time: Option<f64>) -> Option<i64> {
+        if self.base_time.is_none() && time.is_none() {
+            return None;
+        }
+        let seconds = self.base_time.unwrap_or(0.0) + time.unwrap_or(0.0);
         let relative = if seconds < ABSOLUTE_FROM_S { self.wall_ms } else { 0 };
-        Ok(Some(relative.saturating_add(milliseconds(seconds))))
+        Some(relative.saturating_add(milliseconds(seconds)))
     }
 }
 

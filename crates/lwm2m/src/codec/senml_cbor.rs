@@ -2,7 +2,6 @@
 //!
 //! What the records mean is the job of the private module `senml`.
 
-use minicbor::data::Type;
 use minicbor::decode::Decoder;
 
 use super::cbor_item::{self, Items, cbor};
@@ -49,8 +48,18 @@ fn record<'a>(decoder: &mut Decoder<'a>) -> Result<Record<'a>, DecodeError> {
 
 /// Labels are numbers; some devices write their names instead, and `vlo` has only a name.
 fn label(decoder: &mut Decoder<'_>) -> Result<Label, DecodeError> {
-    match decoder.datatype().map_err(cbor)? {
-        Type::String | Type::StringIndef => Label::of_text(&cbor_item::text(decoder)?),
+    let start = decoder.position();
+    match decoder.input().get(start) {
+        // One byte is all that the known numbers take: 0 to 23, and -1 to -24.
+        Some(byte @ 0..=0x17) => {
+            decoder.set_position(start + 1);
+            Ok(Label::of_number(i64::from(*byte)))
+        }
+        Some(byte @ 0x20..=0x37) => {
+            decoder.set_position(start + 1);
+            Ok(Label::of_number(-1 - i64::from(byte - 0x20)))
+        }
+        Some(0x60..=0x7f) => Label::of_text(&cbor_item::text(decoder)?),
         _ => Ok(Label::of_number(decoder.i64().map_err(cbor)?)),
     }
 }

@@ -51,7 +51,8 @@ fn leshan_says_the_same_in_tlv_and_in_senml() {
     assert_eq!(senml.readings, tlv);
 }
 
-/// Facts 52 and 54: the answer's own format decides, today's and the old numbers; none means text.
+/// Fact 52: today's numbers and the old ones name the format.
+/// Fact 54: the answer's own format decides; without one it is text.
 #[test]
 fn the_content_format_chooses_the_codec() {
     let fleet = Fleet::new();

@@ -24,11 +24,16 @@ pub fn decode(
         None => DecodeError::Undefined(*request_path),
     };
     match context.unknown {
-        UnknownPolicy::Raw => {
-            let text = String::from_utf8_lossy(payload).into_owned();
-            Ok(typing::single(*request_path, Some(Value::String(text)), true))
-        }
+        UnknownPolicy::Raw => Ok(typing::single(*request_path, Some(untyped(payload)), true)),
         UnknownPolicy::Reject => Err(refusal),
+    }
+}
+
+/// The text, or what is none byte for byte: a device without Content-Format may send anything.
+fn untyped(payload: &[u8]) -> Value {
+    match str::from_utf8(payload) {
+        Ok(text) => Value::String(text.to_owned()),
+        Err(_) => Value::Opaque(payload.to_vec()),
     }
 }
 
@@ -158,6 +163,18 @@ mod tests {
             let expected = typing::single(path, Some(Value::String(text.into())), true);
             assert_eq!(content, Ok(expected), "{path} {text}");
             assert!(decode(&path, text.as_bytes(), &fleet.strict()).is_err(), "{path} {text}");
+        }
+    }
+
+    /// Fact 54: no Content-Format means text by habit, but binary answers without one lose nothing.
+    #[test]
+    fn what_is_no_text_stays_bytes() {
+        let fleet = Fleet::new();
+        for path in ["/3/0", "/9999/0/0", "/3/0/9"] {
+            let path = testing::path(path);
+            let content = decode(&path, &[0xc1, 0x09, 0xff], &fleet.context());
+            let bytes = Value::Opaque(vec![0xc1, 0x09, 0xff]);
+            assert_eq!(content, Ok(typing::single(path, Some(bytes), true)), "{path}");
         }
     }
 

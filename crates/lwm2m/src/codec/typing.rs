@@ -51,7 +51,9 @@ impl<'a> Definitions<'a> {
     }
 
     pub(crate) fn resource(&mut self, path: &Path) -> Option<&'a ResourceModel> {
-        self.object(path.object_id()?)?.resource(path.resource_id()?)
+        let own = self.object(path.object_id()?)?.resource(path.resource_id()?);
+        // The view also looks into other versions of the object, which is seldom needed.
+        own.or_else(|| self.context.models.resource(path))
     }
 
     /// The type of the values at a path; `None` without a definition, or for an executable

@@ -49,7 +49,8 @@ fn the_example_of_the_rfc_is_read() {
     assert_eq!(read(bytes), Ok(expected));
 }
 
-/// Facts 59 and 62: opaque values are byte strings, object links have the label `vlo`.
+/// Fact 59: opaque values are byte strings.
+/// Fact 62: object links have the label `vlo`.
 #[test]
 fn values_and_labels_of_every_kind_are_read() {
     let record = |members: &str| format!("81 {members}");

@@ -100,8 +100,8 @@ fn history_is_kept_in_order_and_the_newest_is_current() {
     assert_eq!(current(&readings, &testing::path("/3/0/10")), None);
 }
 
-/// Facts 59 and 62: `vd` is Base64 for URLs without padding, other kinds are understood too;
-/// `vlo` is an object link.
+/// Fact 59: `vd` is Base64 for URLs without padding; the other kinds are understood too.
+/// Fact 62: `vlo` is an object link.
 #[test]
 fn values_are_typed_by_the_definition() {
     let cases = [
