@@ -1,7 +1,8 @@
 //! From a message on a command topic to a command for the engine (contract, section 3).
 //!
-//! Members that the contract does not know are kept as the text they came in, for the answer. Whether
-//! the device exists is for the engine to say; [`Bridge::refused`] then makes the answer of it.
+//! Members that the contract does not know are kept as the text they came in, for the answer.
+//! Whether the device exists is for the engine to say; [`Bridge::refused`] then makes the answer of
+//! it.
 
 mod content;
 mod fault;
@@ -46,14 +47,14 @@ pub enum Downlink {
 }
 
 impl Bridge {
-    /// Reads a message on a command topic; where names with `/` make the topic ambiguous, the shortest
-    /// name counts. See [`Bridge::downlink_to`].
+    /// Reads a message on a command topic; where names with `/` make the topic ambiguous, the
+    /// shortest name counts. See [`Bridge::downlink_to`].
     pub fn downlink(&self, now: Instant, delivery: &Delivery<'_>, models: &Models) -> Downlink {
         self.downlink_to(now, delivery, models, |_| true)
     }
 
-    /// Reads a message on a command topic. Of several endpoints that it may be for, the first one that
-    /// `known` knows counts, else the shortest name.
+    /// Reads a message on a command topic. Of several endpoints that it may be for, the first one
+    /// that `known` knows counts, else the shortest name.
     pub fn downlink_to(
         &self,
         now: Instant,
@@ -157,7 +158,7 @@ impl Reading<'_> {
             let safe = !topic.is_empty()
                 && topic.len() <= usize::from(u16::MAX)
                 && !topic.starts_with('$')
-                && !topic.contains(|character| matches!(character, '+' | '#' | '\0'));
+                && !topic.contains(['+', '#', '\0']);
             safe && !self.contract.is_command_topic(topic)
                 && (allowed.is_empty() || allowed.iter().any(|prefix| topic.starts_with(prefix)))
         })
@@ -214,8 +215,8 @@ impl<'a> Envelope<'a> {
         Ok(Self { members, message, echo })
     }
 
-    /// `"encoding":"hex"` is a matter of writes; anywhere else, and with any other value, it is only
-    /// repeated.
+    /// `"encoding":"hex"` is a matter of writes; anywhere else, and with any other value, it is
+    /// only repeated.
     fn encoding(&self, message: MessageType) -> Encoding {
         let writes = matches!(message, MessageType::Write | MessageType::WriteComposite);
         let encoding = self.members.find("encoding").and_then(Json::string);

@@ -1,8 +1,8 @@
 //! JSON as this contract needs it: read without losing a digit, written without a tree.
 //!
-//! Reading keeps each value as the text it came in, so that members nobody knows go back as they were.
-//! Writing appends to a byte buffer. What the members mean is the job of [`crate::downlink`] and
-//! [`crate::uplink`].
+//! Reading keeps each value as the text it came in, so that members nobody knows go back as they
+//! were. Writing appends to a byte buffer. What the members mean is the job of [`crate::downlink`]
+//! and [`crate::uplink`].
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;

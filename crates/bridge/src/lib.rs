@@ -1,9 +1,10 @@
 //! LwM2M events and commands as MQTT topics and JSON: the contract of EMQX's LwM2M gateway.
 //!
-//! [`Bridge::uplink`] turns an [`engine::Event`] into [`Publication`]s, [`Bridge::downlink`] turns a
-//! [`Delivery`] into an [`engine::Command`] or a refusal. Both are plain functions of their input and
-//! the [`Settings`]: sending and receiving MQTT packets is the job of `gateway`, talking to devices
-//! that of `engine`, payload bytes that of `lwm2m::codec`. docs/mqtt.md describes the contract.
+//! [`Bridge::uplink`] turns an [`engine::Event`] into [`Publication`]s, [`Bridge::downlink`] turns
+//! a [`Delivery`] into an [`engine::Command`] or a refusal. Both are plain functions of their input
+//! and the [`Settings`]: sending and receiving MQTT packets is the job of `gateway`, talking to
+//! devices that of `engine`, payload bytes that of `lwm2m::codec`. docs/mqtt.md describes the
+//! contract.
 #![forbid(unsafe_code)]
 #![cfg_attr(
     not(test),

@@ -1,8 +1,8 @@
 //! Who asked for a command and what its answer must repeat, packed into [`engine::Origin`].
 //!
 //! The engine keeps these bytes with each command and observation and hands them back with every
-//! outcome, so they hold what an answer needs and nothing else. An empty origin is an observation that
-//! the engine set up by itself (contract, section 7).
+//! outcome, so they hold what an answer needs and nothing else. An empty origin is an observation
+//! that the engine set up by itself (contract, section 7).
 
 use engine::Origin;
 
@@ -53,8 +53,9 @@ impl Span {
     }
 }
 
-/// Of the packed form. Origins survive a restart inside stored observations, also one with an update
-/// of the program: whoever changes the form gives it another number and keeps reading this one.
+/// Of the packed form. Origins survive a restart inside stored observations, also one with an
+/// update of the program: whoever changes the form gives it another number and keeps reading this
+/// one.
 const FORM: u8 = 1;
 
 const HAS_REQUEST_PATH: u8 = 1;
@@ -157,7 +158,8 @@ impl<'a> Asked<'a> {
         }
     }
 
-    /// A member named `seqNum` gives way to that of the notification, or the name would stand twice.
+    /// A member named `seqNum` gives way to that of the notification, or the name would stand
+    /// twice.
     fn push_echo_without_sequence(&self, out: &mut Vec<u8>) {
         let object = format!("{{{}}}", self.echo);
         let Ok(members) = Members::parse(object.as_bytes()) else { return };

@@ -36,8 +36,8 @@ pub struct Settings {
     pub response_topics: ResponseTopics,
 }
 
-/// 64 KiB: larger than any write a device takes in one command (firmware goes by URI), and the bound
-/// on what one queued command can hold.
+/// 64 KiB: larger than any write a device takes in one command (firmware goes by URI), and the
+/// bound on what one queued command can hold.
 pub const COMMAND_PAYLOAD_MAX: usize = 65_536;
 
 impl Default for Settings {
@@ -187,8 +187,8 @@ pub enum UpdateCondition {
 /// Which MQTT 5 Response Topics a command may name.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResponseTopics {
-    /// Allowed beginnings; empty allows every topic that is safe at all (no wildcard, not below `$`,
-    /// not matching the command filter).
+    /// Allowed beginnings; empty allows every topic that is safe at all (no wildcard, not below
+    /// `$`, not matching the command filter).
     pub prefixes: Vec<String>,
 }
 

@@ -1,8 +1,8 @@
 //! Topic templates: placeholders, the command filter, and back from a topic to the endpoint
 //! (contract, sections 1.3, 3.1 and 8).
 //!
-//! Mountpoint and topic are joined as they are; no slash is added or removed. Which template belongs
-//! to which message is the job of [`crate::contract`].
+//! Mountpoint and topic are joined as they are; no slash is added or removed. Which template
+//! belongs to which message is the job of [`crate::contract`].
 
 use core::fmt::{self, Write as _};
 use std::net::IpAddr;
@@ -40,8 +40,8 @@ impl Part {
     }
 }
 
-/// Every spelling of a placeholder. Names of EMQX that mean nothing here stay as they are, as unknown
-/// ones do there.
+/// Every spelling of a placeholder. Names of EMQX that mean nothing here stay as they are, as
+/// unknown ones do there.
 const PLACEHOLDERS: [(&str, Part); 6] = [
     ("%e", Part::Endpoint),
     ("%a", Part::Address),
@@ -57,8 +57,8 @@ const TEMPLATE_LEN_MAX: usize = 32_768;
 /// 16 placeholders and wildcards: matching tries each split, so their number bounds its time.
 const PLACEHOLDERS_MAX: usize = 16;
 
-/// 10 000 parts looked at for one topic, about 0.1 ms. A usual template takes five; what takes more has
-/// placeholders side by side, and the topic is the publisher's choice.
+/// 10 000 parts looked at for one topic, about 0.1 ms. A usual template takes five; what takes more
+/// has placeholders side by side, and the topic is the publisher's choice.
 const STEPS_MAX: u32 = 10_000;
 
 /// 16 readings of one topic. Only names with `/` inside make more than one possible.
@@ -94,7 +94,7 @@ pub enum TemplateError {
     /// Nothing at all.
     #[error("a topic must not be empty")]
     Empty,
-    /// Longer than [`TEMPLATE_LEN_MAX`].
+    /// Too long for what its placeholders grow to.
     #[error("a topic template has at most {TEMPLATE_LEN_MAX} bytes")]
     TooLong,
     /// `+` or `#` in a topic that is published to.
@@ -109,7 +109,7 @@ pub enum TemplateError {
     /// A topic that belongs to the broker.
     #[error("topics that begin with $ belong to the broker")]
     Reserved,
-    /// More than [`PLACEHOLDERS_MAX`].
+    /// More than anybody needs: matching tries each split.
     #[error("at most {PLACEHOLDERS_MAX} placeholders and wildcards")]
     TooManyPlaceholders,
 }
@@ -182,8 +182,8 @@ impl Template {
         text
     }
 
-    /// Whom a topic may be for, shortest name first: more than one only when a name contains `/` and
-    /// the rest of the template fits at several places.
+    /// Whom a topic may be for, shortest name first: more than one only when a name contains `/`
+    /// and the rest of the template fits at several places.
     pub(crate) fn read<'t>(&self, topic: &'t str) -> Vec<Named<'t>> {
         let mut search = Search { found: Vec::new(), steps: STEPS_MAX };
         search.run(&self.parts, topic, Captured::default());

@@ -1,8 +1,8 @@
 //! From events of the engine to messages (contract, sections 2.5, 4 and 5).
 //!
-//! JSON is written straight into a buffer that is reused; payloads of devices are decoded here, when
-//! they are published. What a value looks like is the job of [`crate::json`], its bytes that of
-//! `lwm2m::codec`.
+//! JSON is written straight into a buffer that is reused; payloads of devices are decoded here,
+//! when they are published. What a value looks like is the job of [`crate::json`], its bytes that
+//! of `lwm2m::codec`.
 
 mod answer;
 mod content;

@@ -9,7 +9,7 @@
 //! | `coap answer [observe=N]` | what becomes of the last command: `CODE [FORMAT BODY]` or a word |
 //! | `coap notification observe=N` | a notification of the last command's observation |
 //! | `coap register`, `coap update` | query, and links on the next line |
-//! | `json answer TOPIC [PROFILE]` | what is published of the last of these, and where behind the mountpoint |
+//! | `json answer TOPIC [PROFILE]` | what is published of the last of these, and where |
 //! | `json refused TOPIC`, `json report` | a command that is refused, and its report |
 //! | `json dropped` | a message that nothing comes of |
 
@@ -127,7 +127,7 @@ impl Page {
             }
             ["coap", "answer"] => self.answer(None, block.text.trim_end()),
             ["coap", "answer", observe] => {
-                self.answer(Some(number(observe)), block.text.trim_end())
+                self.answer(Some(number(observe)), block.text.trim_end());
             }
             ["coap", "notification", observe] => {
                 self.notify(number(observe), block.text.trim_end());

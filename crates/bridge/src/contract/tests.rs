@@ -89,7 +89,8 @@ fn a_command_topic_without_the_endpoint_name_is_refused() {
 
 #[test]
 fn an_uplink_topic_that_matches_the_command_filter_is_refused() {
-    let cases: [(fn(&mut Topics), &str); 4] = [
+    type Change = fn(&mut Topics);
+    let cases: [(Change, &str); 4] = [
         (|topics| topics.response.topic = "dn/resp".to_owned(), "topics.response"),
         (|topics| topics.notify.topic = "dn".to_owned(), "topics.notify"),
         (|topics| topics.command.topic = "#".to_owned(), "topics.response"),

@@ -106,7 +106,8 @@ fn below(base: Path, relative: Path) -> Option<Path> {
     (path.len() >= 3 && path != base).then_some(path)
 }
 
-/// Adds a reading. What stood at its path, above or below it goes: the last one wins, and stands last.
+/// Adds a reading. What stood at its path, above or below it goes: the last one wins, and stands
+/// last.
 fn replace(readings: &mut Vec<Reading>, reading: Reading) {
     let clashes = |other: &Reading| {
         other.path.starts_with(&reading.path) || reading.path.starts_with(&other.path)

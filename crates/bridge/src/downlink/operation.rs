@@ -80,7 +80,8 @@ impl Parts<'_> {
         }
     }
 
-    /// The path of a batch write; `None` for the single form, which `basePath` of `/` means as well.
+    /// The path of a batch write; `None` for the single form, which `basePath` of `/` means as
+    /// well.
     fn batch_base(&self) -> Result<Option<Target>, Fault> {
         let Some(value) = self.data.find_value("basePath") else { return Ok(None) };
         let target = path::read("basePath", value, 0..=4)?;
@@ -161,8 +162,9 @@ fn arguments(data: &Members<'_>) -> Result<String, Fault> {
     }
 }
 
-/// The attributes in the order of the command: the five of EMQX, and those that LwM2M has got since.
-/// A null is left out, an empty text unsets (OMA Core 5.1.2), any other member is not for the device.
+/// The attributes in the order of the command: the five of EMQX, and those that LwM2M has got
+/// since. A null is left out, an empty text unsets (OMA Core 5.1.2), any other member is not for
+/// the device.
 fn attributes(data: &Members<'_>) -> Result<Attributes, Fault> {
     let mut attributes = Attributes::new();
     for (name, value) in data.iter().filter(|(_, value)| !value.is_null()) {

@@ -44,7 +44,8 @@ const BASE64: GeneralPurpose = GeneralPurpose::new(
         .with_decode_allow_trailing_bits(true),
 );
 
-/// Reads a value of the type that the command names. `defined` is the type in the object definition.
+/// Reads a value of the type that the command names. `defined` is the type in the object
+/// definition.
 pub(super) fn read(
     data_type: DataType,
     value: Json<'_>,

@@ -191,8 +191,8 @@ const fn is_observe(operation: OperationKind) -> bool {
     matches!(operation, OperationKind::Observe | OperationKind::ObserveComposite)
 }
 
-/// Whether the payload of an answer holds values. A success code that does not belong to the operation
-/// is published as it came, without them.
+/// Whether the payload of an answer holds values. A success code that does not belong to the
+/// operation is published as it came, without them.
 const fn has_content(operation: OperationKind, code: Code) -> bool {
     match operation {
         OperationKind::Read | OperationKind::ReadComposite => {

@@ -12,8 +12,8 @@ use crate::publication::Publication;
 /// Members of `data` that have a place of their own, whatever a device calls its parameters.
 const OWN_MEMBERS: [&str; 5] = ["ep", "lt", "lwm2m", "alternatePath", "objectList"];
 
-/// Query parameters that are secrets: never published (design, section 6). Compared without regard to
-/// case, `-` and `_`.
+/// Query parameters that are secrets: never published (design, section 6). Compared without regard
+/// to case, `-` and `_`.
 const SECRETS: [&str; 15] = [
     "password",
     "passwd",

@@ -83,7 +83,8 @@ proptest! {
         let mut whole = top.clone();
         whole.insert("msgType".to_owned(), message.into());
         let payload = Tree::Object(whole).to_string();
-        let payload = format!("{},\"data\":{{\"path\":\"/3/0/0\"}}}}", &payload[..payload.len() - 1]);
+        let open = &payload[..payload.len() - 1];
+        let payload = format!("{open},\"data\":{{\"path\":\"/3/0/0\"}}}}");
         let mut answer: Tree = serde_json::from_str(&bench.answer(&payload, &code(4, 4))).unwrap();
         let answer = answer.as_object_mut().unwrap();
         answer.remove("msgType");

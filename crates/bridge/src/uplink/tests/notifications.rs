@@ -2,8 +2,8 @@
 
 use super::*;
 
-/// The answer to an observe with this Observe number; `None`: the device left it out, and the engine
-/// made up a number.
+/// The answer to an observe with this Observe number; `None`: the device left it out, and the
+/// engine made up a number.
 fn first(observe: Option<u32>) -> Answer {
     let sequence = observe.or(Some(500));
     Answer { observe, sequence, ..plain("4096") }
