@@ -177,9 +177,9 @@ pub(crate) struct Resolver<'a, 'c> {
     base_name: Cow<'a, str>,
     base_time: Option<f64>,
     base_value: Option<Number<'a>>,
-    /// Of a record that has a base name and nothing else: either a path, or the head of those that
+    /// A record that has a base name and no more to say: either a path, or the head of those that
     /// follow. The next record tells.
-    pending: Option<Reading>,
+    pending: Option<Record<'a>>,
     readings: Vec<Reading>,
 }
 
@@ -200,29 +200,26 @@ impl<'a, 'c> Resolver<'a, 'c> {
     /// Takes in the next record.
     pub(crate) fn push(&mut self, mut record: Record<'a>) -> Result<(), DecodeError> {
         let own_base_name = record.base_name.is_some();
-        if let Some(pending) = self.pending.take()
-            && own_base_name
-        {
-            typing::push(&mut self.readings, pending)?;
+        match self.pending.take() {
+            // The base values are still those of the pending record.
+            Some(pending) if own_base_name => self.resolve(pending)?,
+            _ => {}
         }
         self.rebase(&mut record);
         let head = record.name.is_none() && matches!(record.value, Held::Absent);
-        if head && !own_base_name {
+        match (head, own_base_name) {
+            (false, _) => self.resolve(record)?,
+            (true, true) => self.pending = Some(record),
             // Only other base values: it sets the stage and says nothing itself.
-            return Ok(());
+            (true, false) => {}
         }
-        let reading = self.resolve(record)?;
-        if head {
-            self.pending = Some(reading);
-            return Ok(());
-        }
-        typing::push(&mut self.readings, reading)
+        Ok(())
     }
 
     /// What the records said, in their order.
     pub(crate) fn finish(mut self) -> Result<Content, DecodeError> {
         if let Some(pending) = self.pending.take() {
-            typing::push(&mut self.readings, pending)?;
+            self.resolve(pending)?;
         }
         Ok(typing::with_paths(self.readings))
     }
@@ -239,7 +236,7 @@ impl<'a, 'c> Resolver<'a, 'c> {
         }
     }
 
-    fn resolve(&mut self, record: Record<'a>) -> Result<Reading, DecodeError> {
+    fn resolve(&mut self, record: Record<'a>) -> Result<(), DecodeError> {
         let name = record.name.as_deref().unwrap_or("");
         let path = Ids::concatenated(&self.base_name, name)?.path()?;
         let time_ms = self.time_ms(record.time);
@@ -250,7 +247,7 @@ impl<'a, 'c> Resolver<'a, 'c> {
             }
             None => (None, false),
         };
-        Ok(Reading { path, value, time_ms, raw })
+        typing::push(&mut self.readings, Reading { path, value, time_ms, raw })
     }
 
     /// The value with the base value added, which is also the value where there is none.

@@ -60,6 +60,21 @@ fn base_values_are_resolved() {
     assert_eq!(read(json), Ok(expected));
 }
 
+#[test]
+fn a_head_of_base_values_is_no_reading() {
+    let fleet = Fleet::new();
+    let json = br#"[{"bn":"/3/0/","bv":5},{"n":"9","v":1},{"bn":"/3/0/10"},{"bn":"/3/"}]"#;
+    let content = decode(&Path::ROOT, json, &fleet.strict()).map(|content| content.readings);
+    // What has only a base name is a path when nothing follows that is built on it.
+    let last = decode(&Path::ROOT, br#"[{"bn":"/3/0/10","bv":5}]"#, &fleet.strict());
+    assert_eq!(content, Err(DecodeError::Undefined(testing::path("/3"))));
+    assert_eq!(last.unwrap().readings, [reading("/3/0/10", Value::Integer(5))]);
+    let json = br#"[{"bn":"/3/0/","bv":5},{"n":"9","v":1},{"bn":"/3/0/10"}]"#;
+    let content = decode(&Path::ROOT, json, &fleet.strict()).unwrap();
+    let expected = [reading("/3/0/9", Value::Integer(6)), reading("/3/0/10", Value::Integer(5))];
+    assert_eq!(content.readings, expected);
+}
+
 /// Fact 60: below 2^28 a time is relative to now, and negative means the past.
 #[test]
 fn small_times_are_relative_to_now() {
