@@ -163,6 +163,18 @@ impl Contract {
         found
     }
 
+    /// Whether a topic is one that the gateway itself publishes to for a device that `known` knows.
+    ///
+    /// Only names with `/` inside can do that to a command filter (a device named `a/dn/b` has
+    /// uplinks that `lwm2m/+/dn/#` matches); those of all others are kept apart by the settings.
+    pub(crate) fn is_own_topic(&self, topic: &str, known: impl Fn(&EndpointName) -> bool) -> bool {
+        let templates = self.mounts.iter().flat_map(|mount| &mount.channels);
+        let slashed = |named: &Named<'_>| named.endpoint.as_str().contains('/');
+        templates
+            .flat_map(|(_, template)| template.read(topic))
+            .any(|named| slashed(&named) && known(&named.endpoint))
+    }
+
     /// Whether a message on this topic would come back as a command.
     pub(crate) fn is_command_topic(&self, topic: &str) -> bool {
         let matched = |mount: &Mount| {

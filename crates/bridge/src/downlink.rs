@@ -67,6 +67,9 @@ impl Bridge {
         let Some(addressee) = chosen.or(addressees.first()) else {
             return Downlink::Dropped(Fault::NoEndpoint);
         };
+        if self.contract.is_own_topic(delivery.topic, &known) {
+            return Downlink::Dropped(Fault::OwnTopic);
+        }
         let reading = Reading { contract: &self.contract, now, delivery, models, addressee };
         reading.command().unwrap_or_else(Downlink::Dropped)
     }

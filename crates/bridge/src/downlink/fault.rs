@@ -10,6 +10,9 @@ pub enum Fault {
     /// The topic is not one that a device could be addressed by.
     #[error("the topic names no device")]
     NoEndpoint,
+    /// The gateway's own message for a device whose name makes it match the command filter.
+    #[error("the topic is one that the gateway publishes to")]
+    OwnTopic,
     /// Not JSON, or JSON that is no object.
     #[error("the payload is not a JSON object: {0}")]
     NotAnObject(String),
@@ -117,7 +120,9 @@ pub(crate) enum Silence {
 impl Fault {
     pub(crate) const fn silence(&self) -> Silence {
         match self {
-            Self::NoEndpoint | Self::NotAnObject(_) | Self::NoMessageType => Silence::Always,
+            Self::NoEndpoint | Self::OwnTopic | Self::NotAnObject(_) | Self::NoMessageType => {
+                Silence::Always
+            }
             Self::UnknownMessageType | Self::NoData | Self::NotHex(_) => Silence::Emqx4Only,
             Self::PayloadTooLong(_)
             | Self::ResponseTopic
@@ -135,6 +140,7 @@ impl Fault {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::NoEndpoint => "no_endpoint",
+            Self::OwnTopic => "own_topic",
             Self::NotAnObject(_) => "not_an_object",
             Self::NoMessageType => "no_msg_type",
             Self::UnknownMessageType => "unknown_msg_type",

@@ -19,6 +19,8 @@ fn read(text: &str) -> Operation {
     Operation::Read { path: path(text), accept: None }
 }
 
+/// Fact 65: a null in a composite write removes. Fact 68: execute arguments go as they are given, the
+/// device judges their grammar.
 #[test]
 fn each_msg_type_is_its_operation() {
     let arguments =
@@ -257,6 +259,19 @@ fn of_several_names_the_known_one_counts_else_the_shortest() {
     assert_eq!(endpoint("a"), "a");
     assert_eq!(endpoint("a/dn/b"), "a/dn/b");
     assert_eq!(endpoint("nobody"), "a");
+}
+
+#[test]
+fn what_the_gateway_publishes_for_a_name_with_slashes_is_no_command() {
+    let bench = Bench::new(Emqx4);
+    let payload = br#"{"msgType":"register","data":{"ep":"a/dn/b"}}"#;
+    let delivery = Delivery::new("lwm2m/a/dn/b/up/resp", payload);
+    let deliver = |known: &str| {
+        let known = |name: &EndpointName| name.as_str() == known;
+        bench.bridge.downlink_to(NOW, &delivery, &bench.models, known)
+    };
+    assert!(matches!(deliver("a/dn/b"), Downlink::Dropped(Fault::OwnTopic)));
+    assert!(matches!(deliver("a"), Downlink::Refused { .. }));
 }
 
 #[test]

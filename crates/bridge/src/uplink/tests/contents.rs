@@ -209,6 +209,7 @@ fn old_format_numbers_are_understood() {
     assert_eq!(content(Emqx4, "/3/0/0", &old), r#"[{"path":"/3/0/0","value":"EMQ"}]"#);
 }
 
+/// Fact 70: attributes stand at the level where the device shows them, nothing is inherited here.
 #[test]
 fn discover_answers_are_cut_at_commas_outside_of_quotes() {
     let cases = [
