@@ -28,8 +28,9 @@ pub struct EndpointConfig {
     /// Requests remembered per peer; 64 by default. With 64-byte blocks that is a Register of
     /// 4 KiB, and nobody has more than a few requests on their way at a time.
     pub dedup_per_peer_max: usize,
-    /// Requests remembered in all; 131 072 by default. Worst case 131 072 × (entry 32 + order 16 +
-    /// peer 160 + answer) bytes: 27 MiB and `dedup_bytes_max`.
+    /// Requests remembered in all, and peers whose message ids are remembered beyond what is under
+    /// way; 131 072 by default. Worst case 131 072 × (entry 40 + orders 32 + peer 120 + its sender
+    /// 320) bytes: 64 MiB, and `dedup_bytes_max`.
     pub dedup_max: usize,
     /// Bytes of remembered answers in all; 16 MiB by default, which is the worst case.
     pub dedup_bytes_max: usize,

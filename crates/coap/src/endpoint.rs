@@ -17,7 +17,7 @@ use crate::exchange::Exchange;
 use crate::message::peek;
 use crate::observe::Observation;
 use crate::outbox::Outbox;
-use crate::peers::Peers;
+use crate::peers::{Peers, Sender};
 use crate::receive::{Assemblies, Limits};
 use crate::serve::Served;
 use crate::slab::Slab;
@@ -120,7 +120,7 @@ impl Endpoint {
             stats: EndpointStats::default(),
             now: Instant::ZERO,
             chance,
-            peers: Peers::new(hasher.clone()),
+            peers: Peers::new(config.dedup_max, hasher.clone()),
             ledger: dedup::Ledger::new(
                 config.dedup_per_peer_max,
                 config.dedup_max,
@@ -308,7 +308,8 @@ impl Endpoint {
                 continue;
             };
             self.ledger.purge(&mut state.seen, self.now);
-            if state.sender.as_ref().is_some_and(|sender| sender.is_quiet(self.now, lifetime)) {
+            let quiet = |sender: &Sender| sender.is_quiet(self.now, lifetime);
+            if state.sender.as_deref().is_none_or(quiet) {
                 state.sender = None;
                 // Its credit is asked for anew with the next request to it.
                 self.peers.lift_guard(index);

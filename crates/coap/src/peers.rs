@@ -72,8 +72,12 @@ impl Sender {
 
     /// Whether nothing is on its way and every message id has been forgotten by the peer.
     pub(crate) fn is_quiet(&self, now: Instant, lifetime: Duration) -> bool {
-        let silent = self.in_flight.is_empty() && self.waiting.is_empty();
-        silent && self.ids.last() + lifetime <= now
+        self.is_silent() && self.ids.last() + lifetime <= now
+    }
+
+    /// Whether nothing is on its way.
+    fn is_silent(&self) -> bool {
+        self.in_flight.is_empty() && self.waiting.is_empty()
     }
 
     /// Remembers a separate response that was acknowledged.
@@ -197,10 +201,12 @@ pub(crate) struct Peers {
     /// Every peer by place and stamp in the order of `due`, and some that are gone already.
     order: VecDeque<(u32, u32)>,
     next_stamp: u32,
+    /// Above this many, message ids given to a peer are forgotten before their time.
+    remembered_max: usize,
 }
 
 impl Peers {
-    pub(crate) fn new(hasher: RandomState) -> Self {
+    pub(crate) fn new(remembered_max: usize, hasher: RandomState) -> Self {
         Self {
             states: Slab::new(),
             index: HashTable::new(),
@@ -208,6 +214,7 @@ impl Peers {
             guards: 0,
             order: VecDeque::new(),
             next_stamp: 0,
+            remembered_max,
         }
     }
 
@@ -243,6 +250,9 @@ impl Peers {
     pub(crate) fn find_or_add(&mut self, peer: Peer, due: Instant) -> Option<u32> {
         if let Some(index) = self.find(&peer) {
             return Some(index);
+        }
+        if self.states.len() >= self.remembered_max {
+            self.forget_oldest(due);
         }
         let stamp = self.next_stamp;
         self.next_stamp = stamp.wrapping_add(1);
@@ -281,6 +291,28 @@ impl Peers {
     pub(crate) fn remove_if_blank(&mut self, index: u32) {
         if self.states.get(index).is_some_and(PeerState::is_blank) {
             self.remove(index);
+        }
+    }
+
+    /// Forgets the message ids given to the oldest peers with whom nothing is under way, so that
+    /// answers to made-up addresses cost no memory. Should such a peer be sent something within
+    /// EXCHANGE_LIFETIME, its ids begin anew at random: one chance in thousands that one comes back.
+    fn forget_oldest(&mut self, next: Instant) {
+        for _ in 0..OLDEST_LOOKED_AT {
+            let Some(index) = self.pop_due(next, next) else {
+                return;
+            };
+            let Some(state) = self.states.get_mut(index) else {
+                return;
+            };
+            let silent = state.sender.as_ref().is_none_or(|sender| sender.is_silent());
+            if silent && state.guard.is_none() {
+                state.sender = None;
+            }
+            self.remove_if_blank(index);
+            if self.states.len() < self.remembered_max {
+                return;
+            }
         }
     }
 
@@ -342,6 +374,10 @@ const RING: usize = 4;
 
 /// An unproven peer is sent at most this many times what it sent.
 const AMPLIFICATION: u32 = 3;
+
+/// Peers that are looked at to make room for one: a bounded step, and enough to keep up, since most
+/// of those that can be forgotten are.
+const OLDEST_LOOKED_AT: usize = 4;
 
 /// Peers that are gone may take this many places of 8 bytes in the order.
 const LITTER_MAX: usize = 4096;
@@ -408,7 +444,7 @@ mod tests {
 
     #[test]
     fn peers_are_found_again_and_the_table_shrinks() {
-        let mut peers = Peers::new(RandomState::with_seeds(1, 2, 3, 4));
+        let mut peers = Peers::new(100_000, RandomState::with_seeds(1, 2, 3, 4));
         for port in 1..=60_000 {
             assert_eq!(peers.find_or_add(peer(port), at(1)), Some(u32::from(port) - 1));
         }

@@ -67,6 +67,10 @@ impl Endpoint {
         if old != new {
             self.detach(index, old);
             self.attach(index, new);
+            // Whoever waited for it at the old address has its turn.
+            if let Some(place) = self.peers.find(&old) {
+                self.launch_waiting(place);
+            }
         }
     }
 

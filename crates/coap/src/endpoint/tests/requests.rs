@@ -450,6 +450,18 @@ fn a_peer_that_moved_gets_its_exchanges_at_its_new_address() {
     assert!(out.ends_with(b"2"));
 }
 
+/// Found by the fuzz target: those who wait at the old address of an answered request go on.
+#[test]
+fn an_answer_from_elsewhere_frees_the_turn_at_the_old_address() {
+    let mut script = Script::new();
+    ask(&mut script, "/1");
+    ask(&mut script, "/2");
+    script.expect(&["CON GET /1"]);
+    script.peer = peer(2);
+    assert!(matches!(script.answers("NON 2.05"), Some(Event::Response { .. })));
+    script.expect(&["CON GET /2"]);
+}
+
 #[test]
 fn an_answer_with_an_unknown_critical_option_is_rejected() {
     for (text, sent) in [("ACK 2.05 65001:x", &[][..]), ("CON 2.05 65001:x", &["RST 0.00"])] {
