@@ -100,6 +100,11 @@ pub(crate) struct Pending {
 }
 
 impl Pending {
+    /// Whether a Register of this name waits already.
+    pub(crate) fn is_claiming(&self, endpoint: &EndpointName) -> bool {
+        self.claims.values().any(|claimed| claimed.endpoint == *endpoint)
+    }
+
     /// Whether there is room for another claim.
     pub(crate) fn has_room(&self) -> bool {
         self.claims.len() < CLAIMS_MAX
@@ -184,7 +189,9 @@ impl Server {
     pub fn handle_handover(&mut self, now: Instant, endpoint: &EndpointName, handover: Handover) {
         match self.registry.find(endpoint.as_str()) {
             Some(key) => {
-                self.inherit(now, key, handover.commands);
+                self.inherit(key, handover.commands);
+                self.record(key);
+                self.schedule(now, key);
                 self.release(key);
                 self.dispatch(now, key);
                 self.drain_messages(now, &Identity::None);

@@ -150,6 +150,9 @@ pub enum CommandError {
     /// No device of that name is registered here.
     #[error("no such device is registered")]
     UnknownDevice,
+    /// The gateway stops, and there is no store that could keep the command.
+    #[error("the gateway stops")]
+    Stopping,
     /// The operation cannot be carried out, or its content not be written in the format.
     #[error("{0}")]
     Unsupported(String),
@@ -169,6 +172,7 @@ impl CommandError {
             Self::RegistrationExpired => "registration_expired",
             Self::Replaced => "replaced",
             Self::UnknownDevice => "unknown_device",
+            Self::Stopping => "stopping",
             Self::Unsupported(_) => "unsupported",
         }
     }

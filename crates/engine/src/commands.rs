@@ -312,8 +312,18 @@ impl Server {
         waiting
     }
 
+    /// Ends every command, in flight or waiting, by an event each: the process stops.
+    pub fn shut_down(&mut self) {
+        for index in 0..self.registry.end() {
+            let key = Key(index);
+            for command in self.end_commands(key, &CommandError::Stopping) {
+                self.finish(key, command, Err(CommandError::Stopping));
+            }
+        }
+    }
+
     /// Puts commands of a former registration before those that the device has already.
-    pub(crate) fn inherit(&mut self, now: Instant, key: Key, commands: VecDeque<Accepted>) {
+    pub(crate) fn inherit(&mut self, key: Key, commands: VecDeque<Accepted>) {
         if commands.is_empty() {
             return;
         }
@@ -321,8 +331,6 @@ impl Server {
             let queue: &mut Queue = registration.queue.get_or_insert_default();
             commands.into_iter().rev().for_each(|command| queue.push_front(command));
         }
-        self.record(key);
-        self.schedule(now, key);
     }
 
     /// Ends commands whose device is gone.
@@ -375,7 +383,7 @@ impl Server {
         }
     }
 
-    fn share_origin(&mut self, origin: &Origin) -> Origin {
+    pub(crate) fn share_origin(&mut self, origin: &Origin) -> Origin {
         match self.origins.find(origin.as_bytes()) {
             Some(shared) => Origin::shared(shared),
             None => Origin::shared(self.origins.add(origin.as_bytes().into())),

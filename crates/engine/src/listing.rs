@@ -70,20 +70,26 @@ impl Server {
     /// A page of registrations: the first without a cursor.
     #[must_use]
     pub fn list(&self, now: Instant, after: Option<Cursor>, max: usize) -> Page {
+        let (keys, next) = self.page(after, max);
+        let registrations = keys.into_iter().filter_map(|key| self.registry.get(key));
+        Page { rows: registrations.map(|found| self.row(found, now)).collect(), next }
+    }
+
+    /// The registrations of a page, and where the next one begins.
+    pub(crate) fn page(&self, after: Option<Cursor>, max: usize) -> (Vec<Key>, Option<Cursor>) {
         let first = after.map_or(0, |cursor| cursor.0);
         let end = self.registry.end().min(first.saturating_add(PAGE_LOOKS_MAX));
         let max = max.clamp(1, PAGE_LEN_MAX);
-        let mut rows = Vec::new();
+        let mut keys = Vec::new();
         for index in first..end {
-            if rows.len() == max {
-                return Page { rows, next: Some(Cursor(index)) };
+            if keys.len() == max {
+                return (keys, Some(Cursor(index)));
             }
-            if let Some(registration) = self.registry.get(Key(index)) {
-                rows.push(self.row(registration, now));
+            if self.registry.get(Key(index)).is_some() {
+                keys.push(Key(index));
             }
         }
-        let next = (end < self.registry.end()).then_some(Cursor(end));
-        Page { rows, next }
+        (keys, (end < self.registry.end()).then_some(Cursor(end)))
     }
 
     /// The device of this name, if it is registered here.

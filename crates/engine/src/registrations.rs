@@ -55,6 +55,10 @@ impl Server {
             Ok(wanted) => wanted,
             Err(refusal) => return self.refuse_registration(now, &sender, refusal, request),
         };
+        if self.pending.is_claiming(&endpoint) {
+            // Unanswered and not remembered: the retransmission finds the first one settled.
+            return self.coap.complete(now, &sender.reply_to, coap::Completion::Refuse);
+        }
         let fingerprint = self.fingerprint(request);
         let former = self.registry.find(endpoint.as_str());
         if let Some(key) = former.filter(|key| self.repeats(now, *key, fingerprint)) {
@@ -99,11 +103,12 @@ impl Server {
         // The 2.01 leaves before anything is asked of the device (fact 12) or told to others.
         self.coap.respond(now, &reply_to, created(id));
         self.stats.registered += 1;
+        self.stats.replaced += u64::from(former.is_some());
         if evict {
             self.hold(now, key);
         }
         self.emit(key, Event::Registered { device, arrival });
-        self.inherit(now, key, commands);
+        self.inherit(key, commands);
         self.record(key);
         self.schedule(now, key);
         self.dispatch(now, key);
@@ -218,7 +223,6 @@ impl Server {
     /// Ends a registration whose name registers again. What waits is given back, in order.
     pub(crate) fn replace(&mut self, key: Key) -> VecDeque<Accepted> {
         let waiting = self.end_commands(key, &CommandError::Replaced);
-        self.stats.replaced += 1;
         self.forget(key, |device| Event::Replaced { device });
         waiting
     }

@@ -1,1 +1,13 @@
-//! Tests of the whole server, driven by datagrams.
+//! Tests of the whole server, driven by datagrams written by hand.
+
+mod commands;
+mod ends;
+mod garbage;
+mod lifetimes;
+mod listings;
+mod observations;
+mod queue_mode;
+mod registration;
+pub(crate) mod rig;
+mod sends;
+mod shards;

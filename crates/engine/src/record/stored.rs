@@ -1,0 +1,272 @@
+//! What stands in a record, in this order; both directions side by side so that they stay alike.
+
+use coap::{Code, Duration, MessageId, ObservationState, Peer, Request, Token};
+use lwm2m::model::ObjectVersion;
+use lwm2m::registration::{Lifetime, ObjectLinks, ObjectLinksParts, Parameters};
+use lwm2m::{EndpointName, Format, OperationKind, Version};
+
+use super::RecordError;
+use super::wire::{Clocks, Reader, Writer};
+use crate::command::{Origin, Priority};
+use crate::identity::{CommandId, Identity};
+use crate::interface::management::Prepared;
+use crate::observations::{Observation, Target};
+use crate::queue::{Accepted, Window};
+use crate::registry::{LifetimePhase, Registration, Route};
+
+/// The version of records that are written.
+const VERSION: u8 = 1;
+
+/// Operations by their number in a record; only ever appended to.
+const OPERATIONS: [OperationKind; 13] = [
+    OperationKind::Read,
+    OperationKind::Discover,
+    OperationKind::Write,
+    OperationKind::WriteAttributes,
+    OperationKind::Execute,
+    OperationKind::Create,
+    OperationKind::Delete,
+    OperationKind::ReadComposite,
+    OperationKind::WriteComposite,
+    OperationKind::Observe,
+    OperationKind::CancelObserve,
+    OperationKind::ObserveComposite,
+    OperationKind::CancelObserveComposite,
+];
+
+/// A registration as a record holds it; its id is beside the record.
+#[derive(Debug)]
+pub(super) struct Stored {
+    pub(super) endpoint: EndpointName,
+    pub(super) peer: Peer,
+    pub(super) identity: Identity,
+    pub(super) lifetime: Lifetime,
+    pub(super) parameters: Parameters,
+    pub(super) links: Option<ObjectLinks>,
+    pub(super) deadline: coap::Instant,
+    pub(super) registered: coap::Instant,
+    pub(super) heard: coap::Instant,
+    pub(super) phase: LifetimePhase,
+    pub(super) window: Window,
+    pub(super) route: Route,
+    pub(super) observations: Vec<StoredObservation>,
+    pub(super) commands: Vec<Accepted>,
+}
+
+/// An observation as a record holds it.
+#[derive(Debug)]
+pub(super) struct StoredObservation {
+    pub(super) target: Target,
+    pub(super) origin: Origin,
+    pub(super) sequence: u32,
+    pub(super) state: ObservationState,
+}
+
+/// Writes a registration down.
+pub(super) fn write<'a>(
+    registration: &Registration,
+    observations: impl Iterator<Item = (&'a Observation, ObservationState)>,
+    clocks: Clocks,
+) -> Vec<u8> {
+    let mut writer = Writer::default();
+    writer.u8(VERSION);
+    writer.text(registration.endpoint.as_str());
+    writer.peer(&registration.peer);
+    write_identity(&mut writer, registration.identity());
+    writer.u64(registration.info.lifetime.as_secs());
+    let parameters: Vec<&str> = registration.info.parameters.options().collect();
+    writer.list(parameters.into_iter(), Writer::text);
+    writer.option(registration.info.links.as_deref(), write_links);
+    for instant in [registration.deadline, registration.registered, registration.heard] {
+        writer.i64(clocks.to_wall(instant));
+    }
+    writer.u8(u8::from(registration.lifetime == LifetimePhase::Late));
+    writer.u8(u8::from(registration.window == Window::Closed));
+    writer.u8(u8::from(registration.route == Route::Proven));
+    let observations: Vec<_> = observations.collect();
+    // Chains are built from the front, so the last one is restored first.
+    writer.list(observations.into_iter().rev(), |writer, (observation, state)| {
+        write_observation(writer, observation, &state, clocks);
+    });
+    let queue = registration.queue.as_deref();
+    let commands: Vec<_> = queue.into_iter().flat_map(|queue| queue.commands()).collect();
+    writer.list(commands.into_iter(), |writer, command| write_command(writer, command, clocks));
+    writer.finish()
+}
+
+impl Stored {
+    /// Reads what [`write`] wrote.
+    pub(super) fn read(bytes: &[u8], clocks: Clocks) -> Result<Self, RecordError> {
+        let mut reader = Reader::new(bytes);
+        match reader.u8() {
+            Some(VERSION) => {}
+            Some(version) => return Err(RecordError::Version(version)),
+            None => return Err(RecordError::Damaged),
+        }
+        let stored = Self::read_first(&mut reader, clocks).ok_or(RecordError::Damaged)?;
+        if reader.is_at_end() { Ok(stored) } else { Err(RecordError::Damaged) }
+    }
+
+    fn read_first(reader: &mut Reader<'_>, clocks: Clocks) -> Option<Self> {
+        Some(Self {
+            endpoint: EndpointName::parse(reader.text()?).ok()?,
+            peer: reader.peer()?,
+            identity: read_identity(reader)?,
+            lifetime: Lifetime::from_secs(reader.u64()?),
+            parameters: Parameters::from_options(reader.list(Reader::text)?).ok()?,
+            links: reader.option(read_links)?,
+            deadline: clocks.to_instant(reader.i64()?),
+            registered: clocks.to_instant(reader.i64()?),
+            heard: clocks.to_instant(reader.i64()?),
+            phase: flag(reader, LifetimePhase::Running, LifetimePhase::Late)?,
+            window: flag(reader, Window::Open, Window::Closed)?,
+            route: flag(reader, Route::Unproven, Route::Proven)?,
+            observations: reader.list(|reader| read_observation(reader, clocks))?,
+            commands: reader.list(|reader| read_command(reader, clocks))?,
+        })
+    }
+}
+
+fn flag<T>(reader: &mut Reader<'_>, zero: T, one: T) -> Option<T> {
+    match reader.u8()? {
+        0 => Some(zero),
+        1 => Some(one),
+        _ => None, // Damaged.
+    }
+}
+
+fn read_method(reader: &mut Reader<'_>) -> Option<Code> {
+    Some(Code::from_byte(reader.u8()?)).filter(|code| code.is_request())
+}
+
+fn write_identity(writer: &mut Writer, identity: &Identity) {
+    writer.u8(match identity {
+        Identity::None => 0,
+        Identity::Psk(_) => 1,
+        Identity::Certificate(_) => 2,
+    });
+    writer.text(identity.name().unwrap_or_default());
+}
+
+fn read_identity(reader: &mut Reader<'_>) -> Option<Identity> {
+    let (tag, name) = (reader.u8()?, reader.text()?);
+    match tag {
+        0 => Some(Identity::None),
+        1 => Some(Identity::Psk(name.into())),
+        2 => Some(Identity::Certificate(name.into())),
+        _ => None, // Damaged.
+    }
+}
+
+fn write_links(writer: &mut Writer, links: &ObjectLinks) {
+    let parts = links.to_parts();
+    writer.text(&parts.alternate_path);
+    writer.list(parts.object_list.iter(), |writer, link| writer.text(link));
+    writer.list(parts.objects.iter(), |writer, entry| {
+        writer.u16(entry.object);
+        writer.option(entry.version, |writer, version| {
+            writer.u16(version.major);
+            writer.u16(version.minor);
+        });
+    });
+    writer.list(parts.instances.iter(), Writer::path);
+    writer.list(parts.formats.iter(), |writer, format| writer.u16(format.0));
+}
+
+fn read_links(reader: &mut Reader<'_>) -> Option<ObjectLinks> {
+    Some(ObjectLinks::from_parts(ObjectLinksParts {
+        alternate_path: reader.text()?.to_owned(),
+        object_list: reader.list(|reader| reader.text().map(str::to_owned))?,
+        objects: reader.list(|reader| {
+            let object = reader.u16()?;
+            let version =
+                reader.option(|reader| Some(Version::new(reader.u16()?, reader.u16()?)))?;
+            Some(ObjectVersion { object, version })
+        })?,
+        instances: reader.list(Reader::path)?,
+        formats: reader.list(|reader| reader.u16().map(Format))?,
+    }))
+}
+
+fn write_observation(
+    writer: &mut Writer,
+    observation: &Observation,
+    state: &ObservationState,
+    clocks: Clocks,
+) {
+    writer.path(&observation.target.path);
+    writer.format(observation.target.accept);
+    writer.option(observation.target.composite.as_deref(), Writer::bytes);
+    writer.bytes(observation.origin.as_bytes());
+    writer.u32(observation.sequence);
+    writer.bytes(state.token.as_bytes());
+    writer.option(state.last, |writer, (number, at)| {
+        writer.u32(number);
+        writer.i64(clocks.to_wall(at));
+    });
+    writer.list(state.message_ids.iter(), |writer, id| writer.u16(id.value()));
+    writer.i64(clocks.to_wall(state.heard));
+    writer.option(state.request.as_ref(), |writer, request| {
+        writer.u8(request.code.byte());
+        writer.options(&request.options);
+        writer.bytes(&request.payload);
+    });
+}
+
+fn read_observation(reader: &mut Reader<'_>, clocks: Clocks) -> Option<StoredObservation> {
+    let target = Target {
+        path: reader.path()?,
+        accept: reader.format()?,
+        composite: reader.option(|reader| reader.bytes().map(Into::into))?,
+    };
+    let origin = Origin::new(reader.bytes()?);
+    let sequence = reader.u32()?;
+    let state = ObservationState {
+        token: Token::new(reader.bytes()?)?,
+        last: reader.option(|reader| Some((reader.u32()?, clocks.to_instant(reader.i64()?))))?,
+        message_ids: reader.list(|reader| reader.u16().map(MessageId::new))?,
+        heard: clocks.to_instant(reader.i64()?),
+        request: reader.option(|reader| {
+            let code = read_method(reader)?;
+            let (options, payload) = (reader.options()?, reader.bytes()?.to_vec());
+            Some(Request { code, options, payload })
+        })?,
+    };
+    Some(StoredObservation { target, origin, sequence, state })
+}
+
+fn write_command(writer: &mut Writer, command: &Accepted, clocks: Clocks) {
+    let request = &command.request;
+    let operation = OPERATIONS.iter().position(|known| *known == request.operation);
+    writer.u64(command.id.number());
+    writer.bytes(command.origin.as_bytes());
+    writer.u64(u64::try_from(command.timeout.as_micros()).unwrap_or(u64::MAX));
+    writer.i64(clocks.to_wall(command.expires));
+    writer.u8(u8::from(command.priority == Priority::Urgent));
+    writer.u8(operation.unwrap_or(OPERATIONS.len()) as u8);
+    writer.path(&request.path);
+    writer.u8(request.method.byte());
+    writer.format(request.accept);
+    writer.format(request.format);
+    writer.list(request.query.iter(), |writer, argument| writer.text(argument));
+    writer.bytes(&request.payload);
+}
+
+fn read_command(reader: &mut Reader<'_>, clocks: Clocks) -> Option<Accepted> {
+    Some(Accepted {
+        id: CommandId(reader.u64()?),
+        origin: Origin::new(reader.bytes()?),
+        timeout: Duration::from_micros(reader.u64()?),
+        expires: clocks.to_instant(reader.i64()?),
+        priority: flag(reader, Priority::Normal, Priority::Urgent)?,
+        request: Prepared {
+            operation: *OPERATIONS.get(usize::from(reader.u8()?))?,
+            path: reader.path()?,
+            method: read_method(reader)?,
+            accept: reader.format()?,
+            format: reader.format()?,
+            query: reader.list(|reader| reader.text().map(Into::into))?,
+            payload: reader.bytes()?.to_vec(),
+        },
+    })
+}
