@@ -2,8 +2,9 @@
 //!
 //! This file holds the state, the calls and the sorting of datagrams (RFC 7252 4.2, 4.3). Its parts:
 //! `asked` requests of peers, `replying` our answers to them, `exchanges` our messages and their
-//! repetition, `answered` the answers to our requests, `observing` notifications, `sending` the way
-//! out and what an unproven peer may be sent.
+//! repetition, `moving` their change of address, `answered` the answers to our requests, `observing`
+//! notifications, `fetching` the rest of large ones, `sending` the way out and what an unproven peer
+//! may be sent.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -14,6 +15,7 @@ use rand_core::{RngCore, SeedableRng};
 
 use crate::block::BlockSize;
 use crate::exchange::Exchange;
+use crate::intern::Interned;
 use crate::message::peek;
 use crate::observe::Observation;
 use crate::outbox::Outbox;
@@ -31,6 +33,8 @@ use crate::{
 mod answered;
 mod asked;
 mod exchanges;
+mod fetching;
+mod moving;
 mod observing;
 mod replying;
 mod sending;
@@ -60,7 +64,7 @@ pub struct Endpoint {
     exchanges: Slab<Exchange>,
     next_serial: u32,
     /// What is observed; equal requests share one.
-    asked: observing::Interned,
+    asked: Interned,
     assemblies: Assemblies,
     served: Served,
     /// Bytes of answers that are half received.
@@ -129,7 +133,7 @@ impl Endpoint {
             slots: Slab::new(),
             exchanges: Slab::new(),
             next_serial: 0,
-            asked: observing::Interned::new(hasher.clone()),
+            asked: Interned::new(hasher.clone()),
             assemblies: Assemblies::new(limits, hasher.clone()),
             served: Served::new(config.served_bytes_max, config.served_timeout, hasher.clone()),
             hasher,

@@ -21,6 +21,7 @@ mod dedup;
 mod endpoint;
 mod event;
 mod exchange;
+mod intern;
 mod message;
 mod observe;
 mod option_list;

@@ -1,72 +1,24 @@
 //! Observations: asking, notifications, fetching the rest of large ones, cancelling: RFC 7641 3,
 //! RFC 7959 2.6.
 //!
-//! A confirmable notification is not acknowledged before its owner completes it. One that comes in
-//! blocks is handed up, and so completed, when its rest was fetched; until then a repetition of its
-//! first block is swallowed, and if the fetch fails it counts as never seen.
+//! A confirmable notification is not acknowledged before its owner completes it. The rest of one
+//! that comes in blocks is the job of `fetching`.
 
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 
-use ahash::RandomState;
-use hashbrown::HashSet;
 use rand_core::RngCore;
 
 use super::{Endpoint, Slot};
 use crate::block::BlockOption;
-use crate::body::{Fetched, Fetching};
-use crate::exchange::{Ask, Early, Exchange, Fetch, Phase, Purpose, Role};
+use crate::exchange::{Ask, Early, Exchange, Fetch, Phase, Purpose};
 use crate::observe::{Observation, RECENT, Seen, Standing};
 use crate::request::Target;
 use crate::time::Instant;
 use crate::{
-    Event, ExchangeFailure, ExchangeId, Freshness, Incoming, MessageId, NoteKind, ObservationId,
+    Event, ExchangeFailure, ExchangeId, Freshness, Incoming, MessageId, ObservationId,
     ObservationState, OptionNumber, Peer, ReplyTo, Request, RequestOptions, Token, Type,
 };
-
-/// Requests that are observed, each kept once: fleets ask a million devices the same.
-#[derive(Debug)]
-pub(super) struct Interned {
-    requests: HashSet<Arc<Request>, RandomState>,
-    /// At this many, those that nobody holds any more are dropped.
-    sweep_at: usize,
-}
-
-impl Interned {
-    pub(super) fn new(hasher: RandomState) -> Self {
-        Self { requests: HashSet::with_hasher(hasher), sweep_at: SWEEP_MIN }
-    }
-
-    #[cfg(test)]
-    pub(super) fn len(&self) -> usize {
-        self.requests.len()
-    }
-
-    fn intern(&mut self, request: Request) -> Arc<Request> {
-        if let Some(known) = self.requests.get(&request) {
-            return Arc::clone(known);
-        }
-        if self.requests.len() >= self.sweep_at {
-            self.requests.retain(|known| Arc::strong_count(known) > 1);
-            self.sweep_at = (2 * self.requests.len()).max(SWEEP_MIN);
-        }
-        let request = Arc::new(request);
-        self.requests.insert(Arc::clone(&request));
-        request
-    }
-
-    /// Drops a request that no one else holds. One that an exchange still holds is found later, by
-    /// [`Self::intern`].
-    fn release(&mut self, request: Arc<Request>) {
-        // One is the table's, one is ours.
-        if Arc::strong_count(&request) <= 2 {
-            self.requests.remove(&request);
-            if self.requests.is_empty() {
-                self.requests.shrink_to_fit();
-            }
-        }
-    }
-}
 
 /// What an observation is busy with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -405,96 +357,6 @@ impl Endpoint {
         Some(Event::Notification { observation: id, peer, reply_to, response: message, freshness })
     }
 
-    /// Asks for the rest of a notification: a plain GET for the next block, at once, since the
-    /// device may fall asleep (RFC 7959 2.6).
-    fn begin_fetch(&mut self, fetch: Fetch, block: BlockOption, message: &Incoming<'_>) {
-        let (id, peer) = (fetch.observation, fetch.reply_to.peer);
-        let request = self.observation(id).and_then(|found| found.request.clone());
-        let options = message.options.clone().into_owned();
-        let mut fetching = Fetching::new(message.code, options, block.size);
-        let body_max = self.config.body_max;
-        let held = self.fetched_bytes.saturating_add(self.assemblies.bytes());
-        let room = held + message.payload.len() <= self.config.transfers_bytes_max;
-        let step = fetching.take(block, &message.options, &message.payload, body_max);
-        let (Fetched::Ask(wanted), Some(request), true) = (step, request, room) else {
-            return self.refuse_notification(&fetch);
-        };
-        self.stats.blocks_in += 1;
-        self.fetched_bytes += fetching.len();
-        let mut ask = Ask::new(Purpose::Fetch(Box::new(fetch)), request, Token::EMPTY);
-        ask.fetching = Some(fetching);
-        ask.wanted = Some(wanted);
-        let options = RequestOptions { urgent: true, ..RequestOptions::default() };
-        let exchange = self.begin_ask(peer, ask, &options);
-        if self.find_exchange(exchange).is_some()
-            && let Some(found) = self.observation_mut(id)
-            && found.exchange().is_none()
-        {
-            found.set_exchange(Some(exchange.index));
-        }
-    }
-
-    /// The notification is complete.
-    pub(super) fn finish_fetch<'d>(
-        &mut self,
-        fetch: &Fetch,
-        ended: &Exchange,
-        answer: Incoming<'d>,
-    ) -> Option<Event<'d>> {
-        if !answer.code.is_success() {
-            self.give_up_fetch(ended);
-            return None;
-        }
-        self.observation(fetch.observation)?;
-        self.stats.notifications_in += 1;
-        let Fetch { observation, reply_to, freshness } = fetch;
-        let (token, id, kind) = (reply_to.token, reply_to.id, reply_to.kind);
-        Some(Event::Notification {
-            observation: *observation,
-            peer: reply_to.peer,
-            reply_to: reply_to.clone(),
-            response: Incoming { token, id, kind, ..answer },
-            freshness: *freshness,
-        })
-    }
-
-    /// The rest of a notification could not be had: it counts as never seen.
-    pub(super) fn give_up_fetch(&mut self, ended: &Exchange) {
-        if let Role::Ask(ask) = &ended.role
-            && let Purpose::Fetch(fetch) = &ask.purpose
-        {
-            self.refuse_notification(fetch);
-        }
-    }
-
-    fn refuse_notification(&mut self, fetch: &Fetch) {
-        self.stats.transfers_given_up += 1;
-        if let Some(found) = self.observation_mut(fetch.observation) {
-            found.mark(fetch.reply_to.id, Seen::Refused);
-        }
-        self.note_later(fetch.reply_to.peer, NoteKind::FetchGivenUp, &[]);
-    }
-
-    /// Ends a fetch whose notification is out of date. Its sender is told that it was taken: what
-    /// came after it stands for it.
-    fn end_fetch_of(&mut self, id: ObservationId) {
-        let Some(index) = self.observation(id).and_then(Observation::exchange) else {
-            return;
-        };
-        let ask = self.exchanges.get(index).and_then(Exchange::ask);
-        if !ask.is_some_and(|ask| matches!(ask.purpose, Purpose::Fetch(_))) {
-            return;
-        }
-        if let Some(Exchange { role: Role::Ask(ask), .. }) = self.end_exchange(index)
-            && let Purpose::Fetch(fetch) = ask.purpose
-        {
-            self.accept_id(id, fetch.reply_to.id);
-            if fetch.reply_to.is_confirmable() {
-                self.acknowledge(fetch.reply_to.peer, fetch.reply_to.id);
-            }
-        }
-    }
-
     /// What the end of a request means for its observation (RFC 7641 3.2, 3.6).
     pub(super) fn settle_observation(&mut self, ended: &Exchange, answer: Option<&Incoming<'_>>) {
         let Some(ask) = ended.ask() else {
@@ -569,6 +431,3 @@ impl Endpoint {
         Token::of_slot(self.shard, id.slot, id.random)
     }
 }
-
-/// Requests that may lie about unused: a few kilobytes.
-const SWEEP_MIN: usize = 64;

@@ -11,7 +11,7 @@ use crate::message::{self, Head};
 use crate::observe::Seen;
 use crate::request::{Asked, Target};
 use crate::serve::{self, Cut};
-use crate::time::{Duration, Instant};
+use crate::time::Instant;
 use crate::{
     Code, Completion, ExchangeFailure, ExchangeId, MessageId, OptionNumber, Peer, Reliability,
     ReplyTo, Response, Token, Type,
@@ -237,8 +237,8 @@ impl Endpoint {
             datagram: encode(&head, response),
             reliability: Reliability::Confirmable,
             turn,
-            // Repetition alone decides when it is given up.
-            deadline_after: Duration::MAX,
+            // Repetition decides when it is given up; this one is for those that are never sent.
+            deadline_after: self.config.params.max_transmit_wait(),
             deadline: None,
             timer: None,
         };

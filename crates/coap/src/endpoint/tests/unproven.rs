@@ -80,6 +80,23 @@ fn the_wait_for_credit_ends_too() {
     assert!(matches!(script.events().as_slice(), [Event::TimedOut { acked: false, .. }]));
 }
 
+/// Found by the fuzz target: a separate response that is never sent does not wait for ever.
+#[test]
+fn a_separate_response_without_credit_is_given_up() {
+    let mut script = Script::new();
+    let Some(Event::Request { reply_to, .. }) = script.says("CON GET /t") else {
+        panic!("not handed up");
+    };
+    script.wait_secs(2);
+    script.endpoint.peer_unproven_with(script.peer, 0);
+    let response = Response { payload: body(100), ..Response::new(Code::CONTENT) };
+    script.endpoint.respond(script.now, &reply_to, response);
+    script.wait_secs(1_000);
+    script.expect(&["ACK 0.00"]);
+    let usage = script.endpoint.usage();
+    assert_eq!((usage.peers, usage.exchanges, usage.timers), (0, 0, 0));
+}
+
 #[test]
 fn credit_can_be_handed_in_and_others_are_not_limited() {
     let mut script = Script::new();
