@@ -5,13 +5,13 @@
 
 use std::sync::Arc;
 
-use coap::Code;
+use coap::{Code, Instant};
 use lwm2m::Level;
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::{Format, ModelView, Path, Reading, ResourceModel, Value};
 
 use crate::attributes::AttributeTable;
-use crate::profile::Profile;
+use crate::profile::{AcceptOption, Profile};
 use crate::tree::{Slot, Tree};
 
 /// The security object, which only a bootstrap server may touch: OMA Core 6.3.
@@ -23,6 +23,8 @@ pub(crate) struct Data {
     pub(crate) profile: Arc<Profile>,
     pub(crate) tree: Tree,
     pub(crate) attributes: AttributeTable,
+    /// The time of the last input, for values that tell the time.
+    pub(crate) now: Instant,
 }
 
 /// A payload and what it is.
@@ -42,7 +44,7 @@ pub(crate) enum Use {
 impl Data {
     pub(crate) fn new(profile: Arc<Profile>) -> Self {
         let tree = Tree::new(Arc::clone(&profile.objects));
-        Self { profile, tree, attributes: AttributeTable::default() }
+        Self { profile, tree, attributes: AttributeTable::default(), now: Instant::ZERO }
     }
 
     /// Which format a path is answered in; 4.06 when the wanted one cannot be had.
@@ -53,11 +55,14 @@ impl Data {
         purpose: Use,
     ) -> Result<Format, Code> {
         let profile = &self.profile;
-        if let Some(format) = accept {
-            let known = profile.formats.contains(&format);
-            return if known { Ok(format) } else { Err(Code::NOT_ACCEPTABLE) };
-        }
         let single = matches!(self.tree.slot(path), Some(Slot::Value(_)));
+        if let Some(format) = accept {
+            return match profile.accept {
+                _ if profile.formats.contains(&format) => Ok(format),
+                AcceptOption::Honoured => Err(Code::NOT_ACCEPTABLE),
+                AcceptOption::Ignored => Ok(if single { Format::TEXT } else { Format::JSON }),
+            };
+        }
         Ok(match (single, purpose) {
             (false, _) => profile.format_of_many,
             (true, Use::Answer) => profile.format_of_value,
@@ -88,12 +93,29 @@ impl Data {
     /// One slot as a reading; an empty multiple resource shows in TLV only, where it has a form.
     fn reading(&self, at: Path, slot: &Slot, nested: bool) -> Option<Reading> {
         match slot {
-            Slot::Value(value) => Some(Reading::new(at, value.clone())),
+            Slot::Value(value) => {
+                Some(Reading::new(at, self.current_time(&at).unwrap_or_else(|| value.clone())))
+            }
             Slot::Multiple if nested && self.tree.under(at).nth(1).is_none() => {
                 Some(Reading::path_only(at))
             }
             Slot::Multiple | Slot::Instance | Slot::Executable => None,
         }
+    }
+
+    /// `/3/0/13` of a device that knows the time and was not told another one.
+    fn current_time(&self, at: &Path) -> Option<Value> {
+        const CURRENT_TIME: Path = Path::resource(3, 0, 13);
+        if *at != CURRENT_TIME || self.tree.changed_value(at).is_some() {
+            return None;
+        }
+        Some(Value::Time(self.wall_ms()? / 1000))
+    }
+
+    /// Wall-clock time in milliseconds since 1970, if the device knows it.
+    pub(crate) fn wall_ms(&self) -> Option<i64> {
+        let since = i64::try_from(self.now.as_micros() / 1000).ok()?;
+        self.profile.epoch_ms?.checked_add(since)
     }
 
     /// Values as a payload; 4.06 when the format has no form for them.
@@ -111,11 +133,14 @@ impl Data {
         Ok(Body { format, bytes })
     }
 
-    /// What Read-Composite answers: what exists of the paths and can be read, OMA Core 6.3.8.
+    /// What Read-Composite answers, OMA Core 6.3.8.
     pub(crate) fn read_many(&self, paths: &[Path], format: Format) -> Result<Body, Code> {
-        let readings: Vec<Reading> =
-            paths.iter().filter_map(|path| self.readings(path, format).ok()).flatten().collect();
-        self.encode(&Path::ROOT, format, &readings)
+        self.encode(&Path::ROOT, format, &self.readings_of_many(paths, format))
+    }
+
+    /// What exists of the paths and can be read.
+    pub(crate) fn readings_of_many(&self, paths: &[Path], format: Format) -> Vec<Reading> {
+        paths.iter().filter_map(|path| self.readings(path, format).ok()).flatten().collect()
     }
 
     /// What Discover answers, in link format: OMA Core 6.3.2.
@@ -225,8 +250,8 @@ impl Data {
     }
 
     pub(crate) fn context(&self) -> Context<'_> {
-        // A device has no clock of its own here; only times relative to now would need it.
-        Context { models: self.models(), wall_ms: 0, unknown: UnknownPolicy::Raw }
+        let wall_ms = self.wall_ms().unwrap_or(0);
+        Context { models: self.models(), wall_ms, unknown: UnknownPolicy::Raw }
     }
 
     /// The lifetime in seconds that a server wrote to the server object, if one did.

@@ -115,12 +115,14 @@ impl Device {
 
     /// Takes a datagram from the server.
     pub fn handle_datagram(&mut self, now: Instant, datagram: &[u8]) {
+        self.data.now = now;
         self.on_datagram(now, datagram);
         self.drive(now);
     }
 
     /// Does what is due; call it at [`Device::poll_timeout`], earlier does no harm.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.data.now = now;
         let profile = Arc::clone(&self.data.profile);
         while let Some(purpose) = self.messages.handle_timeout(now, &profile.transmission) {
             self.on_given_up(now, purpose);
@@ -240,6 +242,7 @@ impl Device {
 
     /// Starts what can start now.
     pub(crate) fn drive(&mut self, now: Instant) {
+        self.data.now = now;
         self.drive_state(now);
         self.drive_notifications(now);
     }
@@ -258,8 +261,10 @@ impl Device {
         }
     }
 
-    pub(crate) fn token(&mut self) -> Token {
-        Token::new(&self.chance.next_u64().to_be_bytes()).unwrap_or(Token::EMPTY)
+    /// A new token of that many bytes.
+    pub(crate) fn token(&mut self, len: usize) -> Token {
+        let bytes = self.chance.next_u64().to_be_bytes();
+        Token::new(bytes.get(..len).unwrap_or(&bytes)).unwrap_or(Token::EMPTY)
     }
 
     pub(crate) fn end_observations(&mut self, reason: ObservationEnd) {

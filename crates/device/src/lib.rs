@@ -50,8 +50,8 @@ pub use coap::Reliability;
 pub use device::{Device, SendError};
 pub use event::{Event, ObservationEnd};
 pub use profile::{
-    Answers, Composite, ContentFormatOption, Diagnostics, InstanceNotifications, LargeBlock,
-    Profile, QueueMode, Reboot, RootLink, UnstatedFormat,
+    AcceptOption, Answers, Composite, ContentFormatOption, Diagnostics, InstanceNotifications,
+    LargeBlock, Profile, QueueMode, Reboot, RootLink, Timestamps, UnstatedFormat,
 };
 pub use tree::{Defaults, Slot};
 

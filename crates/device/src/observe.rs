@@ -3,12 +3,12 @@
 //! Keeps the observations and decides which notification is due. Making and sending it is the job
 //! of [`crate::device`].
 
-use coap::{Duration, Instant, MessageId, Token};
+use coap::{Code, Duration, Instant, MessageId, Token};
 use lwm2m::{Format, Path, Value};
 
 use crate::attributes::Attributes;
 use crate::data::{Body, Data, Use};
-use crate::profile::InstanceNotifications;
+use crate::profile::{InstanceNotifications, Timestamps};
 
 /// A NON-only observation is confirmed at least that often: RFC 7641 4.5.
 const CONFIRM_EVERY: Duration = Duration::from_secs(24 * 3600);
@@ -57,17 +57,6 @@ impl Target {
             Self::Many(_) => Path::ROOT,
         }
     }
-
-    /// What is told now.
-    pub(crate) fn read(&self, data: &Data, accept: Option<Format>) -> Result<Body, coap::Code> {
-        match self {
-            Self::One(path) => {
-                data.check_exists(path)?;
-                data.read(path, data.choose_format(path, accept, Use::Notification)?)
-            }
-            Self::Many(paths) => data.read_many(paths, accept.unwrap_or(Format::SENML_CBOR)),
-        }
-    }
 }
 
 impl Observation {
@@ -96,19 +85,39 @@ impl Observation {
     }
 
     /// What a notification carries.
-    pub(crate) fn body(&self, data: &Data) -> Result<Body, coap::Code> {
-        if let (Target::One(target), Some(changed)) = (&self.target, self.changed)
-            && data.profile.instance_notifications == InstanceNotifications::Changed
-            && target.len() <= 2
-            && changed.len() > 2
-        {
-            data.check_exists(target)?;
-            let format = data.choose_format(target, self.accept, Use::Notification)?;
-            let resource = changed.truncated(3);
-            let readings = data.readings(&resource, format)?;
-            return data.encode(target, format, &readings);
+    pub(crate) fn body(&self, data: &Data) -> Result<Body, Code> {
+        let (base, format, mut readings) = match &self.target {
+            Target::One(path) => {
+                data.check_exists(path)?;
+                let format = data.choose_format(path, self.accept, Use::Notification)?;
+                (*path, format, data.readings(&self.part_of(path, data), format)?)
+            }
+            Target::Many(paths) => {
+                let format = self.accept.unwrap_or(Format::SENML_CBOR);
+                (Path::ROOT, format, data.readings_of_many(paths, format))
+            }
+        };
+        let senml = [Format::SENML_JSON, Format::SENML_CBOR].contains(&format);
+        if senml && data.profile.timestamps == Timestamps::Stated {
+            for reading in &mut readings {
+                reading.time_ms = data.wall_ms();
+            }
         }
-        self.target.read(data, self.accept)
+        data.encode(&base, format, &readings)
+    }
+
+    /// The part of an instance that is told: all of it, or the resource that changed.
+    fn part_of(&self, target: &Path, data: &Data) -> Path {
+        match self.changed {
+            Some(changed)
+                if data.profile.instance_notifications == InstanceNotifications::Changed
+                    && target.len() <= 2
+                    && changed.len() > 2 =>
+            {
+                changed.truncated(3)
+            }
+            Some(_) | None => *target,
+        }
     }
 
     fn attributes(&self, data: &Data) -> Attributes {

@@ -41,6 +41,8 @@ pub struct Profile {
     pub format_of_many: Format,
     /// What an observation of a single value is notified in without Accept.
     pub format_of_notification: Format,
+    /// What becomes of an Accept that the device cannot serve.
+    pub accept: AcceptOption,
     /// Whether answers say their Content-Format.
     pub content_format: ContentFormatOption,
     /// What a Write without Content-Format means.
@@ -61,6 +63,15 @@ pub struct Profile {
     pub composite: Composite,
     /// What Send is encoded in; `None`: the device cannot send.
     pub format_of_send: Option<Format>,
+    /// Bytes of the token of Register, Update and Deregister, 0 to 8.
+    pub token_len: usize,
+    /// The same for Send: there are devices that send it without a token.
+    pub send_token_len: usize,
+    /// Wall-clock time at the origin of the device's clock, in milliseconds since 1970; `None`: the
+    /// device does not know the time, and `/3/0/13` stands still.
+    pub epoch_ms: Option<i64>,
+    /// Whether SenML notifications say the time of their values; it takes [`Profile::epoch_ms`].
+    pub timestamps: Timestamps,
     /// How requests are answered.
     pub answers: Answers,
     /// Whether errors carry a diagnostic text.
@@ -103,6 +114,15 @@ pub enum RootLink {
     Stated,
     /// With the first object; as the specification allows without an alternate path.
     LeftOut,
+}
+
+/// What becomes of an Accept that the device cannot serve.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AcceptOption {
+    /// It is refused with 4.06.
+    Honoured,
+    /// The answer comes all the same: text for a single value, LwM2M JSON for the rest.
+    Ignored,
 }
 
 /// Whether answers say their Content-Format.
@@ -150,6 +170,15 @@ pub enum Composite {
     Refused,
     /// Nothing is answered, not even a Reset.
     Ignored,
+}
+
+/// Whether SenML notifications say the time of their values: RFC 8428 4.5.3.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Timestamps {
+    /// They do.
+    Stated,
+    /// They do not: the values are of the moment they arrive.
+    LeftOut,
 }
 
 /// How requests are answered: RFC 7252 5.2.
@@ -209,6 +238,7 @@ impl Profile {
             format_of_value: Format::TLV,
             format_of_many: Format::TLV,
             format_of_notification: Format::TLV,
+            accept: AcceptOption::Honoured,
             content_format: ContentFormatOption::Stated,
             unstated_format: UnstatedFormat::Means(Format::TEXT),
             notifications: Reliability::NonConfirmable,
@@ -223,6 +253,10 @@ impl Profile {
                 Composite::Refused
             },
             format_of_send: (version >= Version::V1_1).then_some(Format::SENML_CBOR),
+            token_len: 8,
+            send_token_len: 8,
+            epoch_ms: None,
+            timestamps: Timestamps::LeftOut,
             answers: Answers::Piggybacked,
             diagnostics: Diagnostics::None,
             update_every: None,
@@ -268,6 +302,7 @@ impl Profile {
         Self {
             binding: None,
             root_link: RootLink::LeftOut,
+            timestamps: Timestamps::Stated,
             format_of_value: Format::TEXT,
             format_of_many: Format::SENML_CBOR,
             format_of_notification: Format::TEXT,
@@ -294,7 +329,22 @@ impl Profile {
             large_block: LargeBlock::Restart,
             composite: Composite::Ignored,
             format_of_send: Some(Format::SENML_JSON),
+            token_len: 4,
+            send_token_len: 0,
             ..Self::new(Version::V1_1, models)
+        }
+    }
+
+    /// Behaves like Wakaama's client of LwM2M 1.0: Accept is not looked at beyond TLV and JSON.
+    pub fn like_wakaama_1_0(models: Arc<Models>) -> Self {
+        Self {
+            formats: vec![Format::JSON, Format::TLV, Format::TEXT, Format::OCTETS],
+            accept: AcceptOption::Ignored,
+            unstated_format: UnstatedFormat::Refused(Code::NOT_ACCEPTABLE),
+            instance_notifications: InstanceNotifications::Changed,
+            composite: Composite::Ignored,
+            token_len: 4,
+            ..Self::new(Version::V1_0, models)
         }
     }
 

@@ -207,7 +207,11 @@ impl Device {
     }
 
     fn start_request(&mut self, now: Instant, kind: Kind, options: OptionList, body: Vec<u8>) {
-        let token = self.token();
+        let len = match kind {
+            Kind::Send => self.data.profile.send_token_len,
+            Kind::Register | Kind::Update | Kind::Deregister => self.data.profile.token_len,
+        };
+        let token = self.token(len);
         let szx = block::szx_of(self.data.profile.block_size);
         self.request = Some(Box::new(OwnRequest::new(kind, token, options, body).in_blocks(szx)));
         self.transmit_request(now);

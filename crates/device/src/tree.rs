@@ -216,6 +216,10 @@ impl<'a> Iterator for Under<'a> {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::prelude::*;
+
     use super::*;
 
     fn path(text: &str) -> Path {
@@ -265,6 +269,46 @@ mod tests {
         tree.set(path("/3/0/6"), Slot::Multiple);
         tree.set(path("/3/0/6/1"), Slot::Value(Value::Integer(7)));
         assert_eq!(paths(&tree, "/3/0/6"), ["/3/0/6", "/3/0/6/1"]);
+    }
+
+    proptest! {
+        #[test]
+        fn defaults_and_changes_together_are_one_map(
+            defaults in prop::collection::vec((0..3_u16, 0..2_u16, 0..3_u16), 0..12),
+            steps in prop::collection::vec((any::<bool>(), 0..3_u16, 0..2_u16, 0..3_u16), 0..24),
+        ) {
+            let mut shared = Defaults::new();
+            for (object, instance, resource) in defaults {
+                let at = Path::resource(object, instance, resource);
+                shared.set(at, Slot::Value(Value::Integer(0)));
+            }
+            let mut map: BTreeMap<Path, Slot> =
+                shared.iter().map(|(path, slot)| (path, slot.clone())).collect();
+            let mut tree = Tree::new(Arc::new(shared));
+            for (number, (sets, object, instance, resource)) in (1..).zip(steps) {
+                let at = Path::resource(object, instance, resource);
+                if sets {
+                    let slot = Slot::Value(Value::Integer(number));
+                    tree.set(at, slot.clone());
+                    map.insert(at, slot);
+                } else {
+                    let prefix = at.truncated(usize::from(resource) + 1);
+                    tree.remove(&prefix);
+                    map.retain(|path, _| !path.starts_with(&prefix));
+                }
+                for prefix in [Path::ROOT, at.truncated(1), at.truncated(2), at] {
+                    let merged: Vec<_> =
+                        tree.under(prefix).map(|(path, slot)| (path, slot.clone())).collect();
+                    let expected: Vec<_> = map
+                        .iter()
+                        .filter(|(path, _)| path.starts_with(&prefix))
+                        .map(|(path, slot)| (*path, slot.clone()))
+                        .collect();
+                    prop_assert_eq!(merged, expected);
+                }
+                prop_assert_eq!(tree.slot(&at), map.get(&at));
+            }
+        }
     }
 
     #[test]

@@ -1,6 +1,6 @@
-//! The clock of the loop: the system's monotonic one, as the machines want it.
+//! The clocks: the system's monotonic one for the loop, the wall clock for what devices tell.
 
-use std::time::Instant as SystemInstant;
+use std::time::{Instant as SystemInstant, SystemTime, UNIX_EPOCH};
 
 use coap::Instant;
 
@@ -17,4 +17,10 @@ impl Clock {
         let micros = self.0.elapsed().as_micros();
         Instant::from_micros(u64::try_from(micros).unwrap_or(u64::MAX))
     }
+}
+
+/// Wall-clock time in milliseconds since 1970; `None` before that.
+pub(crate) fn wall_ms() -> Option<i64> {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).ok()?;
+    i64::try_from(since.as_millis()).ok()
 }

@@ -174,8 +174,10 @@ impl FleetConfig {
         }
     }
 
-    pub(crate) fn profile(&self) -> Arc<Profile> {
+    /// What the devices have in common. `epoch_ms`: the wall-clock time at the origin of the clock.
+    pub(crate) fn profile(&self, epoch_ms: Option<i64>) -> Arc<Profile> {
         let mut profile = Profile::new(self.version, Arc::clone(&self.models));
+        profile.epoch_ms = epoch_ms;
         profile.lifetime = Some(self.lifetime);
         profile.notifications = self.notifications;
         profile.queue_mode = self.queue_mode;

@@ -11,7 +11,7 @@ use coap::{Duration, Instant};
 use device::{Device, Event, Profile};
 use udpio::RecvBatch;
 
-use crate::clock::Clock;
+use crate::clock::{self, Clock};
 use crate::config::{ConfigError, FleetConfig, Leave, Start};
 use crate::network::Network;
 use crate::stats::{Snapshot, Summary};
@@ -114,7 +114,7 @@ impl Fleet {
             Start::WhenObserved => Phase::Gathering,
         };
         Ok(Self {
-            profile: config.profile(),
+            profile: config.profile(clock::wall_ms()),
             members: Vec::with_capacity(config.count),
             config,
             clock: Clock::start(),

@@ -250,6 +250,20 @@ fn send_goes_to_dp() {
 }
 
 #[test]
+fn a_send_may_have_no_token_and_its_answer_is_still_known() {
+    let mut lab = Lab::new(Profile::like_wakaama(super::models()));
+    let register = lab.one();
+    assert_eq!(register.token.len(), 4);
+    lab.answer(&register, created());
+    lab.events();
+    lab.device.send(lab.now, &[path("/3/0/9")]).unwrap();
+    let send = lab.one();
+    assert_eq!((send.token.len(), send.format()), (0, Some(110)));
+    lab.answer(&send, changed());
+    assert_eq!(lab.events(), [Event::SendFinished { code: Code::CHANGED }]);
+}
+
+#[test]
 fn the_test_object_sends_on_demand() {
     let mut lab = Lab::registered(profile());
     lab.ask(post("/3442/0/5"));

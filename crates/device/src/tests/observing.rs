@@ -191,6 +191,19 @@ fn an_instance_is_told_whole_or_only_what_changed() {
     }
 }
 
+/// Fact 60: a notification in SenML may say the time of its values.
+#[test]
+fn a_client_with_a_clock_states_the_time_of_its_values() {
+    let anjay =
+        Profile { epoch_ms: Some(1_600_000_000_000), ..Profile::like_anjay(super::models()) };
+    let mut lab = Lab::registered(anjay);
+    let answer = lab.ask(get("/3303/0").accept(110).observe(0));
+    assert!(!answer.text().contains("1600000001"), "{}", answer.text());
+    lab.set(TEMPERATURE, celsius(22.0));
+    let text = lab.one().text();
+    assert!(text.contains("1600000001"), "{text}");
+}
+
 /// Fact 32: an error code in a notification ends the observation.
 #[test]
 fn the_deletion_of_what_is_observed_is_told_by_an_error() {

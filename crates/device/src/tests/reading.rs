@@ -52,6 +52,10 @@ fn accept_is_honoured_or_refused() {
         let found = outcome(profile(), get(target).accept(accept));
         assert_eq!(found, expected, "{target} in {accept}");
     }
+    let old = || Profile::like_wakaama_1_0(super::models());
+    assert_eq!(outcome(old(), get("/3/0").accept(110)), content(11543));
+    assert_eq!(outcome(old(), get("/3/0/0").accept(110)), content(0));
+    assert_eq!(outcome(old(), get("/3/0/0").accept(11542)), content(11542));
     let wakaama = Profile::like_wakaama(super::models());
     assert_eq!(outcome(wakaama.clone(), get("/3/0").accept(1542)), content(1542));
     assert_eq!(outcome(wakaama, get("/3/0").accept(112)), refused);
@@ -183,6 +187,15 @@ fn unknown_critical_options_are_refused_and_elective_ones_skipped() {
     critical.kind = coap::Type::NonConfirmable;
     lab.submit(&critical);
     lab.nothing();
+}
+
+#[test]
+fn a_device_that_knows_the_time_tells_it() {
+    let mut lab = Lab::registered(Profile { epoch_ms: Some(1_600_000_000_000), ..profile() });
+    lab.pass_secs(9);
+    assert_eq!(lab.ask(get("/3/0/13").accept(0)).text(), "1600000010");
+    lab.ask(put("/3/0/13").with(0, "5"));
+    assert_eq!(lab.ask(get("/3/0/13").accept(0)).text(), "5");
 }
 
 #[test]
