@@ -186,6 +186,10 @@ impl Template {
     /// and the rest of the template fits at several places.
     pub(crate) fn read<'t>(&self, topic: &'t str) -> Vec<Named<'t>> {
         let mut search = Search { found: Vec::new(), steps: STEPS_MAX };
+        // Most topics that are held against a template are of another kind, and end differently.
+        if matches!(self.parts.last(), Some(Part::Text(end)) if !topic.ends_with(&**end)) {
+            return search.found;
+        }
         search.run(&self.parts, topic, Captured::default());
         search.found.sort_by_key(|named| named.endpoint.as_str().len());
         search.found

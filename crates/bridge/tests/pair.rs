@@ -1,7 +1,7 @@
 //! The contract over a real engine and a real device: JSON in, CoAP in between, JSON out.
 //!
-//! What each message looks like in detail is tested beside the code; this shows that the three crates
-//! mean the same.
+//! What each message looks like in detail is tested beside the code; this shows that the three
+//! crates mean the same.
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -75,7 +75,7 @@ impl Pair {
     }
 
     fn wait(&mut self, span: Duration) {
-        self.now = self.now + span;
+        self.now += span;
         self.device.handle_timeout(self.now);
         self.server.handle_timeout(self.now);
         self.run();

@@ -19,8 +19,8 @@ fn read(text: &str) -> Operation {
     Operation::Read { path: path(text), accept: None }
 }
 
-/// Fact 65: a null in a composite write removes. Fact 68: execute arguments go as they are given, the
-/// device judges their grammar.
+/// Fact 65: a null in a composite write removes. Fact 68: execute arguments go as they are given,
+/// the device judges their grammar.
 #[test]
 fn each_msg_type_is_its_operation() {
     let arguments =
