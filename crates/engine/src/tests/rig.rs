@@ -1,7 +1,7 @@
 //! A server on a virtual clock with hand-made devices around it.
 
 use std::collections::VecDeque;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use coap::{
     Code, ContentFormat, Duration, Instant, Message, MessageId, OptionList, OptionNumber, Peer,
@@ -18,6 +18,9 @@ use crate::{
 
 /// The wall clock at the origin of the virtual one: 2026-01-01.
 pub(crate) const WALL: i64 = 1_767_225_600_000;
+
+/// Built once: hundreds of servers are made by the tests.
+static MODELS: LazyLock<Arc<Models>> = LazyLock::new(|| Arc::new(Models::builtin()));
 
 /// A message as a test looks at it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -152,7 +155,7 @@ impl Rig {
 
     pub(crate) fn on_shard(settings: Settings, shard: u8) -> Self {
         let config = Config { records: Records::On, ..Config::default() };
-        let models = Arc::new(Models::builtin());
+        let models = Arc::clone(&MODELS);
         let seed = [shard.wrapping_add(7); 32];
         Self {
             server: Server::new(config, Arc::new(settings), models, shard, seed),
