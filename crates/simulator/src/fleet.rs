@@ -76,6 +76,10 @@ struct Fleet {
     summary: Summary,
     /// When the caller is told next.
     tell_at: Instant,
+    /// How many devices were told to leave, in the order of their numbers.
+    leaving: usize,
+    /// How many had left by themselves before that.
+    left_before: u64,
     /// Devices that received something in this turn; kept for its memory.
     touched: Vec<usize>,
     /// Whether new devices may begin and values change.
@@ -122,6 +126,8 @@ impl Fleet {
             timers: TimerWheel::default(),
             summary,
             tell_at: Instant::ZERO,
+            leaving: 0,
+            left_before: 0,
             touched: Vec::new(),
             phase,
         })
@@ -264,12 +270,21 @@ impl Fleet {
         if let Some(deadline) = self.timers.next_deadline() {
             until = until.min(deadline);
         }
-        let totals = &self.summary.totals;
-        let more = self.phase != Phase::Leaving && totals.started < totals.count;
-        let room = totals.started - totals.once_registered < UNREGISTERED_MAX;
-        if more && room {
-            let interval = 1_000_000 * totals.started as u64 / u64::from(self.config.rate);
-            until = until.min(Instant::from_micros(interval));
+        match self.phase {
+            Phase::Leaving => {
+                let room = self.leaving.saturating_sub(self.left()) < UNREGISTERED_MAX;
+                if room && self.leaving < self.members.len() {
+                    return Duration::ZERO;
+                }
+            }
+            Phase::Gathering | Phase::Changing => {
+                let totals = &self.summary.totals;
+                let room = totals.started - totals.once_registered < UNREGISTERED_MAX;
+                if room && totals.started < totals.count {
+                    let due = 1_000_000 * totals.started as u64 / u64::from(self.config.rate);
+                    until = until.min(Instant::from_micros(due));
+                }
+            }
         }
         until - now
     }
@@ -301,12 +316,12 @@ impl Fleet {
         tell: &mut impl FnMut(&Snapshot),
     ) -> Result<Summary, FleetError> {
         self.phase = Phase::Leaving;
+        self.left_before = self.summary.totals.left;
         if self.config.leave == Leave::Deregister {
             let time = self.members.len() / LEAVE_PER_SECOND;
             let until = self.clock.now() + LEAVE_WITHIN + Duration::from_secs(time as u64);
-            let mut next = 0;
-            while self.summary.totals.registered > 0 && self.clock.now() < until {
-                next = self.leave_some(next);
+            while self.left() < self.members.len() && self.clock.now() < until {
+                self.leave_some();
                 self.turn(buffers)?;
                 if let Some(snapshot) = self.news() {
                     tell(&snapshot);
@@ -318,17 +333,25 @@ impl Fleet {
         Ok(self.summary)
     }
 
-    fn leave_some(&mut self, from: usize) -> usize {
+    /// Lets as many devices leave as may wait for their answer at once.
+    fn leave_some(&mut self) {
         let now = self.clock.now();
-        let to = (from + BEGIN_MAX).min(self.members.len());
-        for index in from..to {
+        let room = UNREGISTERED_MAX.saturating_sub(self.leaving.saturating_sub(self.left()));
+        let to = (self.leaving + room.min(BEGIN_MAX)).min(self.members.len());
+        for index in self.leaving..to {
             if let Some(member) = self.members.get_mut(index) {
-                member.device.deregister(now);
                 member.change_at = None;
+                member.device.deregister(now);
             }
+            self.leaving += 1;
             self.settle(now, index);
         }
-        to
+    }
+
+    /// How many of those that were told to leave have left; each says so once, also one that never
+    /// was registered.
+    fn left(&self) -> usize {
+        (self.summary.totals.left - self.left_before) as usize
     }
 }
 
@@ -384,8 +407,8 @@ fn count(summary: &mut Summary, member: &mut Member, event: &Event, now: Instant
         Event::Written { .. } => totals.writes += 1,
         Event::Created { .. } | Event::Deleted { .. } => totals.instances += 1,
         Event::Rebooted => totals.reboots += 1,
-        Event::Deregistered
-        | Event::SendFinished { .. }
+        Event::Deregistered => totals.left += 1,
+        Event::SendFinished { .. }
         | Event::AttributesWritten { .. }
         | Event::ObservationEnded { .. } => {}
     }

@@ -42,6 +42,8 @@ pub struct Snapshot {
     pub instances: u64,
     /// Reboots.
     pub reboots: u64,
+    /// Devices that have left, with or without the server's answer.
+    pub left: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Datagrams sent.
@@ -88,6 +90,7 @@ impl Summary {
             ("writes", totals.writes.to_string()),
             ("instances", totals.instances.to_string()),
             ("reboots", totals.reboots.to_string()),
+            ("left", totals.left.to_string()),
             ("datagrams_in", totals.datagrams_in.to_string()),
             ("datagrams_out", totals.datagrams_out.to_string()),
             ("datagrams_dropped", totals.datagrams_dropped.to_string()),
