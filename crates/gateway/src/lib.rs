@@ -6,4 +6,5 @@ pub mod data_dir;
 pub mod http;
 pub mod mqtt;
 pub mod outbox;
+pub mod settings;
 pub mod telemetry;

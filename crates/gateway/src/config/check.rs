@@ -3,14 +3,17 @@
 //! Each rule looks at the finished [`Config`]; where a value came from is looked up for the
 //! message. Topics are judged by `bridge`, which alone knows what they mean.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::fmt;
 use std::net::SocketAddr;
+
+use bridge::{Bridge, SettingsError};
+use engine::AcceptedVersion;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::tree::{self, Origin, Table};
 use super::{AutoObserve, Config, Durability, SHARDS_MAX, Transport};
-use crate::telemetry;
+use crate::{settings, telemetry};
 
 /// A setting that was given but has no effect.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -116,29 +119,57 @@ fn versions(config: &Config, faults: &mut Faults<'_>) {
     faults.require(!versions.is_empty(), key, "expected at least one version such as \"1\"");
     for version in versions {
         faults.require(
-            is_version(version),
+            AcceptedVersion::parse(version).is_some(),
             key,
             format!("found \"{version}\", expected a version such as \"1\" or \"1.1\""),
         );
     }
 }
 
-/// `1`, or `1.1`.
-fn is_version(text: &str) -> bool {
-    let number = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    let (major, minor) = text.split_once('.').unwrap_or((text, "0"));
-    number(major) && number(minor)
+fn topics(config: &Config, faults: &mut Faults<'_>) {
+    for (name, topic) in config.lwm2m.topics.all() {
+        let key = format!("lwm2m.topics.{name}");
+        faults.require(topic.qos.is_none_or(|qos| qos <= QOS_MAX), &key, "expected qos 0 or 1");
+    }
+    // The common mountpoint alone first, then each listener's, so that the fault is said of the
+    // key that causes it; at last all together, for topics of one that match commands of another.
+    let all = settings::bridge_settings(config);
+    let common = bridge::Settings { listener_mountpoints: BTreeMap::new(), ..all.clone() };
+    if let Err(error) = Bridge::new(common.clone()) {
+        let key = faulty_key(&error, faults.layers);
+        faults.require(false, &key, error.to_string());
+        return;
+    }
+    for (name, listener) in &config.listeners {
+        if listener.mountpoint.is_empty() {
+            continue;
+        }
+        let own = bridge::Settings { mountpoint: listener.mountpoint.clone(), ..common.clone() };
+        if let Err(error) = Bridge::new(own) {
+            let key = format!("listeners.{name}.mountpoint");
+            faults.require(false, &key, error.to_string());
+            return;
+        }
+    }
+    if let Err(error) = Bridge::new(all) {
+        faults.require(false, "listeners", error.to_string());
+    }
 }
 
-fn topics(config: &Config, faults: &mut Faults<'_>) {
-    let topics = &config.lwm2m.topics;
-    let all = topics.uplinks().into_iter().chain([("command", &topics.command)]);
-    for (name, topic) in all {
-        faults.require(
-            topic.qos.is_none_or(|qos| qos <= QOS_MAX),
-            &format!("lwm2m.topics.{name}"),
-            "expected qos 0 or 1",
-        );
+/// The key to blame: of mountpoint and topic the one that somebody set, else the topic.
+fn faulty_key(error: &SettingsError, layers: &Table) -> String {
+    let topic = match error {
+        SettingsError::NoEndpoint { .. } => "lwm2m.topics.command".to_owned(),
+        SettingsError::PayloadMax(_) => return "lwm2m.command_payload_max".to_owned(),
+        SettingsError::Template { key, .. } | SettingsError::Loop { key, .. } => {
+            format!("lwm2m.{key}")
+        }
+    };
+    let is_set = |key: &str| tree::find(layers, key).is_some();
+    if !is_set(&topic) && is_set("lwm2m.mountpoint") {
+        "lwm2m.mountpoint".to_owned()
+    } else {
+        topic
     }
 }
 
@@ -255,6 +286,13 @@ fn mqtt(config: &Config, faults: &mut Faults<'_>) {
         "mqtt.external.password",
         "needs mqtt.external.username",
     );
+    let packets = [
+        ("mqtt.external.packet_max", external.packet_max),
+        ("mqtt.embedded.packet_max", config.mqtt.embedded.packet_max),
+    ];
+    for (key, size) in packets {
+        faults.require(size.get() <= PACKET_MAX, key, "expected at most 256MB, as MQTT has it");
+    }
     let positive = [
         ("mqtt.external.inflight_max", usize::from(external.inflight_max)),
         ("mqtt.external.packet_max", external.packet_max.get()),
@@ -266,6 +304,9 @@ fn mqtt(config: &Config, faults: &mut Faults<'_>) {
         faults.require(value > 0, key, "expected more than 0");
     }
 }
+
+/// MQTT 5 1.5.5: the Remaining Length has 28 bits.
+const PACKET_MAX: usize = 256 << 20;
 
 fn broker_url_is_usable(url: &str) -> bool {
     let host = url.strip_prefix("mqtt://").or_else(|| url.strip_prefix("mqtts://"));
@@ -301,10 +342,8 @@ fn log(config: &Config, faults: &mut Faults<'_>) {
 
 /// Keys of the configuration format that this version reads but does not act upon yet. Whoever
 /// sets one is told so.
-const WITHOUT_EFFECT: [(&str, &str); 2] = [
-    ("lwm2m.rearm", "observations are not set up again after a Register in this version"),
-    ("lwm2m.qmode_time_window", "commands are not held back for sleeping devices in this version"),
-];
+const WITHOUT_EFFECT: [(&str, &str); 1] =
+    [("lwm2m.rearm", "observations are not set up again after a Register in this version")];
 
 fn warnings(layers: &Table) -> Vec<Warning> {
     WITHOUT_EFFECT

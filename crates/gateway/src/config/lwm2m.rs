@@ -248,14 +248,16 @@ impl Default for Topics {
 }
 
 impl Topics {
-    /// The topics that the gateway publishes to, by key.
+    /// Every topic by its key.
     #[must_use]
-    pub fn uplinks(&self) -> [(&'static str, &Topic); 4] {
+    pub fn all(&self) -> [(&'static str, &Topic); 6] {
         [
+            ("command", &self.command),
             ("response", &self.response),
             ("notify", &self.notify),
             ("register", &self.register),
             ("update", &self.update),
+            ("lifecycle", &self.lifecycle),
         ]
     }
 }

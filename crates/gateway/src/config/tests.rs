@@ -237,6 +237,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("[mqtt.external]\nurl = \"tcp://x\"", "mqtt.external.url: expected \"mqtt://host:port\""),
     ("[mqtt.external]\nurl = \"mqtt://u:p@x\"", "mqtt.external.url: expected \"mqtt://host:port\""),
     ("[mqtt.external]\npassword = \"x\"", "mqtt.external.password: needs mqtt.external.username"),
+    ("[mqtt.embedded]\npacket_max = \"1GB\"", "mqtt.embedded.packet_max: expected at most 256MB"),
     ("[coap]\nblock_size_max = 1000", "coap.block_size_max: found 1000, expected 16, 32, 64, 128"),
     ("[coap]\nack_random_factor = 0.5", "coap.ack_random_factor: expected a number from 1.0"),
     ("[coap.transfers]\nbytes = \"1KB\"", "coap.transfers.bytes: is below coap.body_max = 64KB"),
@@ -246,6 +247,25 @@ const FAULTS: &[(&str, &str)] = &[
         "[lwm2m.topics]\nnotify = { topic = \"up/notify\", qos = 2 }",
         "gateway.toml:2: lwm2m.topics.notify: expected qos 0 or 1",
     ),
+    (
+        "[lwm2m]\nmountpoint = \"lwm2m/\"",
+        "gateway.toml:2: lwm2m.mountpoint: topics.command = \"lwm2m/dn/#\": mountpoint and command \
+         topic need the endpoint name",
+    ),
+    (
+        "[lwm2m.topics]\nresponse = \"dn/resp\"",
+        "gateway.toml:2: lwm2m.topics.response: topics.response = \"lwm2m/%e/dn/resp\" matches the \
+         command filter \"lwm2m/+/dn/#\"",
+    ),
+    (
+        "[lwm2m.topics]\nnotify = \"up/+\"",
+        "gateway.toml:2: lwm2m.topics.notify: topics.notify = \"lwm2m/%e/up/+\": + and # are for",
+    ),
+    (
+        "[listeners.a]\nmountpoint = \"plant/\"",
+        "gateway.toml:2: listeners.a.mountpoint: topics.command = \"plant/dn/#\": mountpoint and",
+    ),
+    ("[lwm2m]\ncommand_payload_max = 1", "lwm2m.command_payload_max: command_payload_max = 1: a"),
     ("[lwm2m.topics]\nnotify = { qos = 1 }", "lwm2m.topics.notify: `topic` is missing"),
     (
         "[lwm2m.topics]\nnotify = { topic = \"x\", ros = 1 }",

@@ -1,7 +1,8 @@
 //! Settings of the CoAP message layer: `[coap]` (RFC 7252 4.8, RFC 7959).
 //!
-//! The machine that obeys them is `coap::Endpoint`.
+//! The machine that obeys them is `coap::Endpoint`, which also argues their defaults.
 
+use engine::EndpointConfig;
 use serde::{Deserialize, Serialize};
 
 use super::values::{Period, Size};
@@ -30,13 +31,14 @@ pub struct Coap {
 
 impl Default for Coap {
     fn default() -> Self {
+        let EndpointConfig { params, block_size_max, body_max, .. } = EndpointConfig::default();
         Self {
-            ack_timeout: Period::seconds(2),
-            ack_random_factor: 1.5,
-            max_retransmit: 4,
-            nstart: 1,
-            block_size_max: 1024,
-            body_max: Size::kilobytes(64),
+            ack_timeout: Period::from(params.ack_timeout),
+            ack_random_factor: params.ack_random_factor,
+            max_retransmit: params.max_retransmit,
+            nstart: params.nstart,
+            block_size_max,
+            body_max: Size::bytes(body_max),
             transfers: Transfers::default(),
             dedup: Deduplication::default(),
         }
@@ -55,7 +57,11 @@ pub struct Transfers {
 
 impl Default for Transfers {
     fn default() -> Self {
-        Self { per_peer: 4, bytes: Size::megabytes(64) }
+        let limits = EndpointConfig::default();
+        Self {
+            per_peer: limits.transfers_per_peer_max,
+            bytes: Size::bytes(limits.transfers_bytes_max),
+        }
     }
 }
 
@@ -67,10 +73,17 @@ pub struct Deduplication {
     pub per_peer: usize,
     /// Answers in all.
     pub entries: usize,
+    /// Bytes of all.
+    pub bytes: Size,
 }
 
 impl Default for Deduplication {
     fn default() -> Self {
-        Self { per_peer: 16, entries: 262_144 }
+        let limits = EndpointConfig::default();
+        Self {
+            per_peer: limits.dedup_per_peer_max,
+            entries: limits.dedup_max,
+            bytes: Size::bytes(limits.dedup_bytes_max),
+        }
     }
 }

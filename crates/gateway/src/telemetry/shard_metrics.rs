@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 /// Declares what a shard counts: variant, family, label, help text. Variants of one family stand
 /// together, so that its samples do too.
 macro_rules! table {
-    ($(#[$doc:meta])* $name:ident { $($(#[$variant_doc:meta])+ $variant:ident = $family:literal $({$label:ident = $value:literal})?;)+ }) => {
+    ($(#[$doc:meta])* $name:ident {
+        $($(#[$variant_doc:meta])+
+        $variant:ident = $family:literal $({$label:ident = $value:literal})?;)+
+    }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum $name { $($(#[$variant_doc])+ $variant),+ }

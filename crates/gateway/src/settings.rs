@@ -1,0 +1,158 @@
+//! From the configuration to what the parts want to know.
+//!
+//! Each part has its own types and defaults; only here do they meet the configuration file.
+
+use std::collections::BTreeMap;
+
+use bridge::{FirmwareNotify, ResponseTopics, StaleNotifications, TopicSetting, UpdateCondition};
+use engine::{AcceptedVersion, QueueLimits, QueueOverflow, Rebind};
+
+use crate::config::{
+    self, Acceptance, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, Topic, UpdatePublish, WhenFull,
+};
+
+/// Settings that the engine takes at run time.
+pub fn engine_settings(config: &Config) -> engine::Settings {
+    let lwm2m = &config.lwm2m;
+    engine::Settings {
+        profile: match config.profile {
+            config::Profile::Emqx4 => engine::Profile::Emqx4,
+            config::Profile::Emqx5 => engine::Profile::Emqx5,
+        },
+        lifetime_min: lwm2m.lifetime_min.duration().as_secs(),
+        lifetime_max: lwm2m.lifetime_max.duration().as_secs(),
+        lifetime_policy: match lwm2m.lifetime_policy {
+            LifetimePolicy::ByProfile => None,
+            LifetimePolicy::Refuse => Some(engine::LifetimePolicy::Refuse),
+            LifetimePolicy::Accept => Some(engine::LifetimePolicy::Accept),
+        },
+        accept_versions: lwm2m
+            .accept_versions
+            .iter()
+            .filter_map(|text| AcceptedVersion::parse(text))
+            .collect(),
+        expiry_grace: lwm2m.expiry_grace.duration(),
+        queue_mode_window: lwm2m.qmode_time_window.duration(),
+        nosec_rebind: match lwm2m.nosec_rebind {
+            Acceptance::Accept => Rebind::Accept,
+            Acceptance::Refuse => Rebind::Refuse,
+        },
+        max_in_flight: lwm2m.max_in_flight.max(1),
+        command_timeout: lwm2m.command_timeout.duration(),
+        queue: queue_limits(lwm2m),
+        registrations_max: lwm2m.registrations_max.div_ceil(usize::from(config.shard_count())),
+        ..engine::Settings::default()
+    }
+}
+
+fn queue_limits(lwm2m: &Lwm2m) -> QueueLimits {
+    QueueLimits {
+        commands: lwm2m.queue.commands,
+        bytes: lwm2m.queue.bytes.get(),
+        age: lwm2m.queue.age.duration(),
+        overflow: match lwm2m.queue.when_full {
+            WhenFull::RefuseNewest => QueueOverflow::RefuseNewest,
+            WhenFull::DropOldest => QueueOverflow::DropOldest,
+        },
+    }
+}
+
+/// Settings of the message layer.
+pub fn endpoint_config(config: &Config) -> engine::EndpointConfig {
+    let coap: &Coap = &config.coap;
+    let params = engine::TransmissionParams {
+        ack_timeout: coap.ack_timeout.duration(),
+        ack_random_factor: coap.ack_random_factor,
+        max_retransmit: coap.max_retransmit,
+        nstart: coap.nstart.max(u8::try_from(config.lwm2m.max_in_flight).unwrap_or(u8::MAX)),
+        ..engine::TransmissionParams::default()
+    };
+    engine::EndpointConfig {
+        transfer_timeout: params.max_transmit_wait(),
+        params,
+        block_size_max: coap.block_size_max,
+        body_max: coap.body_max.get(),
+        transfers_per_peer_max: coap.transfers.per_peer,
+        transfers_bytes_max: coap.transfers.bytes.get(),
+        dedup_per_peer_max: coap.dedup.per_peer,
+        dedup_max: coap.dedup.entries,
+        dedup_bytes_max: coap.dedup.bytes.get(),
+        request_timeout: config.lwm2m.command_timeout.duration(),
+        ..engine::EndpointConfig::default()
+    }
+}
+
+/// Settings of the contract.
+pub fn bridge_settings(config: &Config) -> bridge::Settings {
+    let lwm2m = &config.lwm2m;
+    bridge::Settings {
+        profile: match config.profile {
+            config::Profile::Emqx4 => bridge::Profile::Emqx4,
+            config::Profile::Emqx5 => bridge::Profile::Emqx5,
+        },
+        mountpoint: lwm2m.mountpoint.clone(),
+        listener_mountpoints: listener_mountpoints(config),
+        topics: topics(lwm2m),
+        qos: match config.mqtt.mode {
+            MqttMode::Embedded => bridge::Qos::AtMostOnce,
+            MqttMode::External => bridge::Qos::AtLeastOnce,
+        },
+        report: match lwm2m.report {
+            config::Report::All => bridge::Report::All,
+            config::Report::Profile => bridge::Report::Profile,
+        },
+        stale_notifications: match lwm2m.stale_notifications {
+            config::StaleNotifications::Publish => StaleNotifications::Publish,
+            config::StaleNotifications::Drop => StaleNotifications::Drop,
+        },
+        firmware_notify: match lwm2m.firmware_notify {
+            config::FirmwareNotify::Profile => FirmwareNotify::Profile,
+            config::FirmwareNotify::Notify => FirmwareNotify::Notify,
+            config::FirmwareNotify::Both => FirmwareNotify::Both,
+        },
+        unknown_objects: match lwm2m.unknown_objects {
+            config::UnknownObjects::Raw => bridge::UnknownObjects::Raw,
+            config::UnknownObjects::Reject => bridge::UnknownObjects::Reject,
+        },
+        update_msg_publish_condition: match lwm2m.update_msg_publish_condition {
+            UpdatePublish::ByProfile => None,
+            UpdatePublish::Always => Some(UpdateCondition::Always),
+            UpdatePublish::ContainsObjectList => Some(UpdateCondition::ContainsObjectList),
+        },
+        command_payload_max: lwm2m.command_payload_max.get(),
+        response_topics: ResponseTopics { prefixes: config.mqtt.response_topic_prefixes.clone() },
+    }
+}
+
+/// Listeners are numbered in the order of their names.
+fn listener_mountpoints(config: &Config) -> BTreeMap<u16, String> {
+    let numbered = config.listeners.values().zip(0u16..);
+    numbered
+        .filter(|(listener, _)| !listener.mountpoint.is_empty())
+        .map(|(listener, number)| (number, listener.mountpoint.clone()))
+        .collect()
+}
+
+fn topics(lwm2m: &Lwm2m) -> bridge::Topics {
+    let topics = &lwm2m.topics;
+    bridge::Topics {
+        command: topic(&topics.command),
+        response: topic(&topics.response),
+        notify: topic(&topics.notify),
+        register: topic(&topics.register),
+        update: topic(&topics.update),
+        lifecycle: (!topics.lifecycle.topic.is_empty()).then(|| topic(&topics.lifecycle)),
+    }
+}
+
+fn topic(topic: &Topic) -> TopicSetting {
+    TopicSetting {
+        topic: topic.topic.clone(),
+        qos: topic.qos.map(|qos| match qos {
+            0 => bridge::Qos::AtMostOnce,
+            1 => bridge::Qos::AtLeastOnce,
+            _ => bridge::Qos::ExactlyOnce,
+        }),
+        retain: topic.retain,
+    }
+}
