@@ -139,7 +139,8 @@ impl Device {
         self.drive(now);
     }
 
-    /// Appends the next datagram to `out` and says how long it is; `None` when nothing has to leave.
+    /// Appends the next datagram to `out` and says how long it is; `None` when nothing has to
+    /// leave.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<usize> {
         let datagram = self.messages.poll_transmit()?;
         out.extend_from_slice(&datagram);

@@ -115,7 +115,11 @@ impl Device {
     fn tell(&mut self, now: Instant, index: usize) -> bool {
         let Some(observation) = self.observations.get(index) else { return false };
         let (token, key, path) = (observation.token, observation.key, observation.target.path());
-        let confirm = self.is_confirmable() || observation.must_confirm(now);
+        let reliability = if observation.must_confirm(now) {
+            Reliability::Confirmable
+        } else {
+            self.data.profile.notifications
+        };
         let body = observation.body(&self.data);
         let told = self.number_of(&observation.target.clone());
         let goes_on = body.is_ok();
@@ -127,7 +131,7 @@ impl Device {
             }
             Err(code) => self.error(code),
         };
-        let id = self.transmit_notification(now, token, &reply, confirm);
+        let id = self.transmit_notification(now, token, &reply, reliability);
         self.emit(Event::Notified { path });
         if let Some(observation) = self.observations.get_mut(index) {
             observation.last_sent = now;
@@ -148,15 +152,16 @@ impl Device {
         now: Instant,
         token: Token,
         reply: &Reply,
-        confirm: bool,
+        reliability: Reliability,
     ) -> coap::MessageId {
         let profile = Arc::clone(&self.data.profile);
         let message = outgoing(reply, token);
-        if confirm {
-            let params = (&profile.transmission, &mut self.chance);
-            self.messages.send_confirmable(now, Purpose::Notification(token), message, params)
-        } else {
-            self.messages.send_non_confirmable(message)
+        match reliability {
+            Reliability::Confirmable => {
+                let params = (&profile.transmission, &mut self.chance);
+                self.messages.send_confirmable(now, Purpose::Notification(token), message, params)
+            }
+            Reliability::NonConfirmable => self.messages.send_non_confirmable(message),
         }
     }
 

@@ -76,7 +76,7 @@ pub struct Profile {
     pub answers: Answers,
     /// Whether errors carry a diagnostic text.
     pub diagnostics: Diagnostics,
-    /// When Update is sent; `None`: when half of the lifetime is over, for long lifetimes 200 s before
+    /// When Update is sent; `None`: when half of the lifetime is over, of a long one 200 s before
     /// its end.
     pub update_every: Option<Duration>,
     /// How long the device is away after Execute `/3/0/4`.

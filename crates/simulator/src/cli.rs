@@ -203,7 +203,8 @@ mod tests {
     fn the_arguments_describe_a_fleet() {
         let config = fleet(
             "lwm2m-sim --count 7 --server 127.0.0.1:7000 --version 1.0 --format json --notify con \
-             --lifetime 10m --update-every 1m --notify-every 0 --prefix dev- --seed 3 --duration 5s",
+             --lifetime 10m --update-every 1m --notify-every 0 --prefix dev- --seed 3 \
+             --duration 5s",
         )
         .unwrap();
         assert_eq!((config.count, config.server.port()), (7, 7000));

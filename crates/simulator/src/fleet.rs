@@ -31,9 +31,9 @@ pub enum FleetError {
 /// How often the caller is told how the fleet stands, and how fast it sees the stop flag.
 const TELL_EVERY: Duration = Duration::from_millis(100);
 
-/// Devices that wait for their first 2.01: more at once would only fill the server's buffers, and
-/// their repetitions would slow it further.
-const UNREGISTERED_MAX: usize = 2_000;
+/// Devices that wait for the answer to their first Register, or to Deregister: more at once would
+/// only fill the server's buffers, and their repetitions would slow it further.
+const UNANSWERED_MAX: usize = 2_000;
 
 /// Devices that begin, and timers that are served, in one turn, so that answers are not kept
 /// waiting.
@@ -104,6 +104,8 @@ struct Member {
     began: Instant,
     registered: bool,
     once_registered: bool,
+    /// Whether the server answered a Register, in whatever way.
+    answered: bool,
     observed: bool,
 }
 
@@ -189,8 +191,8 @@ impl Fleet {
     fn begin_some(&mut self) -> Result<(), FleetError> {
         let now = self.clock.now();
         let wanted = self.wanted_by(now);
-        let waiting = self.members.len() - self.summary.totals.once_registered;
-        let room = UNREGISTERED_MAX.saturating_sub(waiting);
+        let waiting = self.members.len() - self.summary.totals.answered;
+        let room = UNANSWERED_MAX.saturating_sub(waiting);
         let missing = wanted.saturating_sub(self.members.len());
         for _ in 0..missing.min(room).min(BEGIN_MAX) {
             self.begin(now)?;
@@ -210,6 +212,7 @@ impl Fleet {
             began: now,
             registered: false,
             once_registered: false,
+            answered: false,
             observed: false,
         });
         self.summary.totals.started += 1;
@@ -272,14 +275,14 @@ impl Fleet {
         }
         match self.phase {
             Phase::Leaving => {
-                let room = self.leaving.saturating_sub(self.left()) < UNREGISTERED_MAX;
+                let room = self.leaving.saturating_sub(self.left()) < UNANSWERED_MAX;
                 if room && self.leaving < self.members.len() {
                     return Duration::ZERO;
                 }
             }
             Phase::Gathering | Phase::Changing => {
                 let totals = &self.summary.totals;
-                let room = totals.started - totals.once_registered < UNREGISTERED_MAX;
+                let room = totals.started - totals.answered < UNANSWERED_MAX;
                 if room && totals.started < totals.count {
                     let due = 1_000_000 * totals.started as u64 / u64::from(self.config.rate);
                     until = until.min(Instant::from_micros(due));
@@ -336,7 +339,7 @@ impl Fleet {
     /// Lets as many devices leave as may wait for their answer at once.
     fn leave_some(&mut self) {
         let now = self.clock.now();
-        let room = UNREGISTERED_MAX.saturating_sub(self.leaving.saturating_sub(self.left()));
+        let room = UNANSWERED_MAX.saturating_sub(self.leaving.saturating_sub(self.left()));
         let to = (self.leaving + room.min(BEGIN_MAX)).min(self.members.len());
         for index in self.leaving..to {
             if let Some(member) = self.members.get_mut(index) {
@@ -388,6 +391,11 @@ fn track(was: &mut bool, is: bool, number: &mut usize) {
 
 fn count(summary: &mut Summary, member: &mut Member, event: &Event, now: Instant) {
     let totals = &mut summary.totals;
+    let answer = matches!(event, Event::Registered { .. } | Event::RegistrationRefused { .. });
+    if answer && !member.answered {
+        member.answered = true;
+        totals.answered += 1;
+    }
     match event {
         Event::Registered { .. } => {
             totals.registrations += 1;

@@ -16,7 +16,7 @@ use crate::progress::Progress;
 /// Exit code when not every device could register.
 const INCOMPLETE: u8 = 1;
 
-/// Exit code for arguments that cannot be, as `clap` has it, and for a system that gives no sockets.
+/// Exit code for arguments that cannot be, as `clap` has it, and for sockets that cannot be had.
 const UNUSABLE: u8 = 2;
 
 fn main() -> ExitCode {

@@ -174,7 +174,8 @@ impl Network {
         Ok(self.poller.wait(Some(timeout), &mut self.ready)?)
     }
 
-    /// Receives a batch from each socket that was ready, and says for which device each datagram is.
+    /// Receives a batch from each socket that was ready, and says which device each datagram is
+    /// for.
     pub(crate) fn receive(
         &mut self,
         buffers: &mut RecvBatch,

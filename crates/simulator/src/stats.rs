@@ -18,6 +18,8 @@ pub struct Snapshot {
     pub observed: usize,
     /// Devices that have begun.
     pub started: usize,
+    /// Devices whose Register the server answered at least once, in whatever way.
+    pub answered: usize,
     /// Devices that were registered at least once.
     pub once_registered: usize,
     /// Registrations that the server took.
