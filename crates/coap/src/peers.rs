@@ -442,6 +442,15 @@ mod tests {
         assert!(!guard.allow(4) && guard.allow(3));
     }
 
+    /// The figures that `EndpointConfig::dedup_max` counts with.
+    #[test]
+    fn what_a_peer_costs() {
+        assert!(size_of::<Option<PeerState>>() <= 120, "{}", size_of::<Option<PeerState>>());
+        assert!(size_of::<Sender>() <= 320, "{}", size_of::<Sender>());
+        assert!(size_of::<dedup::Entry>() <= 40, "{}", size_of::<dedup::Entry>());
+        assert!(size_of::<crate::ReplyTo>() <= 96, "{}", size_of::<crate::ReplyTo>());
+    }
+
     #[test]
     fn peers_are_found_again_and_the_table_shrinks() {
         let mut peers = Peers::new(100_000, RandomState::with_seeds(1, 2, 3, 4));

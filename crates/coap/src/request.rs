@@ -91,7 +91,7 @@ pub struct RequestOptions {
     pub reliability: Reliability,
 }
 
-/// Where a response or the acknowledgement of a notification goes. Opaque; at most 88 bytes.
+/// Where a response or the acknowledgement of a notification goes. Opaque; at most 96 bytes.
 #[derive(Clone, PartialEq, Eq)]
 pub struct ReplyTo {
     pub(crate) peer: Peer,
@@ -111,7 +111,9 @@ pub(crate) enum Target {
 /// What a response must know of its request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Asked {
-    /// Serial of the deduplication entry.
+    /// Place of the peer and serial of the deduplication entry, which is never used again: a place
+    /// that has another user by now has no such entry.
+    pub(crate) place: u32,
     pub(crate) entry: u32,
     pub(crate) method: Code,
     /// No-Response of RFC 7967, 0 if absent.

@@ -120,7 +120,15 @@ impl Endpoint {
         self.keep_ledger_bounds();
         let no_response = message.options.uint(OptionNumber::NO_RESPONSE, 1).unwrap_or(0) as u8;
         let key = self.key_of(message.code, &message.options);
-        Some(Asked { entry, method: message.code, no_response, key, block1: None, block2: None })
+        Some(Asked {
+            place,
+            entry,
+            method: message.code,
+            no_response,
+            key,
+            block1: None,
+            block2: None,
+        })
     }
 
     /// Forgets the oldest entries of all while there are too many.

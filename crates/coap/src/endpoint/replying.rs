@@ -118,21 +118,21 @@ impl Endpoint {
     /// Sends one message as the answer to a request.
     pub(super) fn reply(&mut self, reply_to: &ReplyTo, asked: &Asked, response: Response) {
         let (peer, token) = (reply_to.peer, reply_to.token);
-        let known = self.known(peer, asked);
+        let known = self.known(asked);
         match (reply_to.is_confirmable(), known) {
             (_, Known::Answered) => {}
             (true, Known::Unanswered) => {
                 let head = head(Type::Acknowledgement, reply_to.id, token, &response);
                 let datagram = encode(&head, &response);
                 self.send(peer, |out| out.extend_from_slice(&datagram));
-                self.store(peer, asked, Answer::Datagram(datagram.into_boxed_slice()));
+                self.store(asked, Answer::Datagram(datagram.into_boxed_slice()));
             }
             (true, Known::Acknowledged) => {
-                self.store(peer, asked, Answer::Acknowledged);
+                self.store(asked, Answer::Acknowledged);
                 self.send_separately(peer, token, &response, Role::Answer);
             }
             (false, Known::Unanswered | Known::Acknowledged) => {
-                self.store(peer, asked, Answer::Unrepeatable);
+                self.store(asked, Answer::Unrepeatable);
                 self.send_unconfirmed(peer, token, &response);
             }
         }
@@ -161,12 +161,12 @@ impl Endpoint {
     /// No-Response: the requester does not want this answer (RFC 7967 2).
     fn stay_silent(&mut self, reply_to: &ReplyTo, asked: &Asked) {
         if reply_to.is_confirmable() {
-            if matches!(self.known(reply_to.peer, asked), Known::Unanswered) {
+            if matches!(self.known(asked), Known::Unanswered) {
                 self.acknowledge(reply_to.peer, reply_to.id);
             }
-            self.store(reply_to.peer, asked, Answer::Acknowledged);
+            self.store(asked, Answer::Acknowledged);
         } else {
-            self.store(reply_to.peer, asked, Answer::Unrepeatable);
+            self.store(asked, Answer::Unrepeatable);
         }
     }
 
@@ -174,9 +174,7 @@ impl Endpoint {
         let peer = reply_to.peer;
         match completion {
             Completion::Accept => {
-                if let Some(place) = self.peers.find(&peer) {
-                    self.acknowledge_request(place, asked.entry);
-                }
+                self.acknowledge_request(asked.place, asked.entry);
             }
             Completion::Reject => {
                 let head = Head {
@@ -187,23 +185,21 @@ impl Endpoint {
                 };
                 let mut datagram = Vec::new();
                 message::write(&mut datagram, &head);
-                self.store(peer, asked, Answer::Datagram(datagram.into_boxed_slice()));
+                self.store(asked, Answer::Datagram(datagram.into_boxed_slice()));
                 self.reset(peer, reply_to.id);
             }
             Completion::Refuse => {
-                if let Some(place) = self.peers.find(&peer)
-                    && let Some(state) = self.peers.get_mut(place)
-                {
+                if let Some(state) = self.peers.get_mut(asked.place) {
                     self.ledger.remove(&mut state.seen, asked.entry);
-                    self.peers.remove_if_blank(place);
+                    self.peers.remove_if_blank(asked.place);
                 }
             }
         }
     }
 
     /// What is known of a request; of one that was forgotten, that it was not answered.
-    fn known(&mut self, peer: Peer, asked: &Asked) -> Known {
-        let state = self.peers.find_mut(&peer);
+    fn known(&mut self, asked: &Asked) -> Known {
+        let state = self.peers.get_mut(asked.place);
         match state.and_then(|state| state.seen.by_serial(asked.entry)).map(|entry| &entry.answer) {
             None | Some(Answer::Pending) => Known::Unanswered,
             Some(Answer::Acknowledged) => Known::Acknowledged,
@@ -211,8 +207,8 @@ impl Endpoint {
         }
     }
 
-    fn store(&mut self, peer: Peer, asked: &Asked, answer: Answer) {
-        if let Some(state) = self.peers.find_mut(&peer) {
+    fn store(&mut self, asked: &Asked, answer: Answer) {
+        if let Some(state) = self.peers.get_mut(asked.place) {
             self.ledger.store(&mut state.seen, asked.entry, answer);
             self.keep_ledger_bounds();
         }

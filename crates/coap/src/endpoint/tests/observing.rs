@@ -458,6 +458,8 @@ fn an_observation_survives_a_restart() {
     assert_eq!(after.endpoint.restore_observation(after.now, foreign), None);
 }
 
+/// Fact 31: a device that gets no acknowledgement for a confirmable notification learns it, and may
+/// then drop the observer.
 #[test]
 fn the_servers_role_notifies_and_learns_what_became_of_it() {
     let mut script = Script::new();

@@ -111,6 +111,7 @@ fn deltas_and_lengths_are_extended_at_their_borders() {
     }
 }
 
+/// Fact 38: Max-Age is handed up as it came.
 #[test]
 fn unsigned_integers_take_as_few_bytes_as_they_need() {
     for (value, len) in [(0, 0), (1, 1), (255, 1), (256, 2), (65_536, 3), (1 << 24, 4)] {
@@ -118,7 +119,7 @@ fn unsigned_integers_take_as_few_bytes_as_they_need() {
         assert_eq!(list.options().first(OptionNumber::MAX_AGE).map(<[u8]>::len), Some(len));
         assert_eq!(list.options().max_age().map(u64::from), Some(value));
     }
-    // Fact 38: Max-Age is handed up as it came; leading zero bytes do no harm.
+    // Leading zero bytes do no harm.
     let zeros = OptionList::new().with(OptionNumber::MAX_AGE, &[0, 0, 0, 7]);
     assert_eq!(zeros.options().max_age(), Some(7));
     let long = OptionList::new().with(OptionNumber::MAX_AGE, &[0, 0, 0, 0, 7]);
