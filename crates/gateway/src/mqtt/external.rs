@@ -4,11 +4,12 @@
 //! did not acknowledge is sent again, whatever happened in between.
 
 mod backoff;
+mod connection;
 mod inbound;
-mod link;
+mod lane;
 mod session;
-mod v4;
-mod v5;
+mod transport;
+mod wire;
 
 use std::fmt;
 use std::path::PathBuf;
@@ -21,7 +22,6 @@ use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
 use self::inbound::Inbound;
-use self::link::{Connection, Requests};
 use self::session::{Command, Session};
 use super::{Deliveries, Filter, MqttStats, Northbound, SubscribeError};
 use crate::outbox::Entry;
@@ -169,14 +169,6 @@ impl ExternalConfig {
             reconnect_max: Duration::from_secs(30),
         }
     }
-
-    fn keep_alive_s(&self) -> u16 {
-        u16::try_from(self.keep_alive.as_secs()).unwrap_or(u16::MAX)
-    }
-
-    fn session_expiry_s(&self) -> u32 {
-        u32::try_from(self.session_expiry.as_secs()).unwrap_or(u32::MAX)
-    }
 }
 
 /// Why the client does not start. A broker that is away is no reason.
@@ -204,8 +196,6 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// How long [`Northbound::close`] waits for the task beyond its deadline.
 const CLOSE_SLACK: Duration = Duration::from_millis(500);
 
-type TlsSetup = rumqttc_v5::TlsConfiguration;
-
 /// The connection to a broker elsewhere.
 #[derive(Debug)]
 pub struct External {
@@ -225,49 +215,22 @@ impl External {
         if config.client_id.is_empty() {
             return Err(ExternalError::ClientId);
         }
-        let tls = tls(&config)?;
+        let tls = transport::tls(&config)?;
         let stats = Arc::new(MqttStats::default());
-        let parts = Parts { config, deliveries, stats };
-        Ok(match parts.config.protocol {
-            Protocol::V5 => {
-                let (client, link) = v5::open(&parts.config, tls);
-                parts.spawn(client, link)
-            }
-            Protocol::V311 => {
-                let (client, link) = v4::open(&parts.config, tls);
-                parts.spawn(client, link)
-            }
-        })
+        // One batch waits while the session works on another: the rest stays in the outbox, which
+        // has the bounds.
+        let (inbox, batches) = mpsc::channel(1);
+        let (commands, asked) = mpsc::channel(4);
+        let inbound = Inbound::new(deliveries, Arc::clone(&stats));
+        let session = Session::new(config, tls, (batches, asked), inbound, Arc::clone(&stats));
+        let task = tokio::spawn(session.run());
+        Ok(Self { inbox, commands, stats, task })
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
         let (reply, answer) = oneshot::channel();
         self.commands.send(command(reply)).await.ok()?;
         answer.await.ok()
-    }
-}
-
-struct Parts {
-    config: ExternalConfig,
-    deliveries: Arc<dyn Deliveries>,
-    stats: Arc<MqttStats>,
-}
-
-impl Parts {
-    fn spawn<R, C>(self, client: R, link: C) -> External
-    where
-        R: Requests,
-        C: Connection<Ack = R::Ack>,
-    {
-        // One batch waits while the session works on another: the rest stays in the outbox, which
-        // has the bounds.
-        let (inbox, batches) = mpsc::channel(1);
-        let (commands, asked) = mpsc::channel(4);
-        let inbound = Inbound::new(self.deliveries, Arc::clone(&self.stats));
-        let stats = Arc::clone(&self.stats);
-        let session = Session::new(client, self.config, (batches, asked), inbound, self.stats);
-        let task = tokio::spawn(session.run(link));
-        External { inbox, commands, stats, task }
     }
 }
 
@@ -304,38 +267,6 @@ impl Northbound for External {
 impl Drop for External {
     fn drop(&mut self) {
         self.task.abort();
-    }
-}
-
-fn tls(config: &ExternalConfig) -> Result<Option<TlsSetup>, ExternalError> {
-    if config.address.security == Security::Plain {
-        return Ok(None);
-    }
-    // Two providers are linked in (the broker's library brings `ring`), so none is the default.
-    // An error says that the program has chosen already.
-    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
-    let failed = |reason: String| ExternalError::Tls { address: config.address.clone(), reason };
-    let setup = match &config.ca_file {
-        Some(path) => {
-            let ca = std::fs::read(path)
-                .map_err(|error| failed(format!("{}: {error}", path.display())))?;
-            check_pem(&ca).map_err(|reason| failed(format!("{}: {reason}", path.display())))?;
-            TlsSetup::Simple { ca, alpn: None, client_auth: None }
-        }
-        None => TlsSetup::try_default_rustls().map_err(|error| failed(error.to_string()))?,
-    };
-    Ok(Some(setup))
-}
-
-/// The library reads the file only when it connects; a wrong one is said at start.
-fn check_pem(pem: &[u8]) -> Result<(), String> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject;
-    let certificates = CertificateDer::pem_slice_iter(pem).collect::<Result<Vec<_>, _>>();
-    match certificates {
-        Ok(certificates) if certificates.is_empty() => Err("no certificate in it".to_owned()),
-        Ok(_) => Ok(()),
-        Err(error) => Err(error.to_string()),
     }
 }
 

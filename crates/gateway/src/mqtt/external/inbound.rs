@@ -6,7 +6,7 @@ use std::sync::Arc;
 use hashbrown::HashMap;
 use tokio::sync::mpsc;
 
-use super::link::Arrived;
+use super::wire::{Ack, Arrived, PacketId};
 use crate::mqtt::{Deliveries, FilterSet, Incoming, MqttStats};
 
 /// Messages that wait for a shard. The broker is told to have at most
@@ -19,14 +19,14 @@ const WAITING_MAX: usize = 1_024;
 pub(super) struct Delivered(u64);
 
 /// What the session keeps of messages that are with the shards or were lately.
-pub(super) struct Inbound<A> {
+pub(super) struct Inbound {
     queue: mpsc::Sender<(u64, Incoming)>,
     ended: mpsc::UnboundedReceiver<Delivered>,
     /// By packet id: QoS 1 messages of this broker session that were taken or are being taken.
-    seen: HashMap<u16, Seen>,
+    seen: HashMap<PacketId, Seen>,
     /// Acknowledgements that are due when the delivery ends; those of a former connection are
     /// gone, since their packet ids mean nothing on this one.
-    due: HashMap<u64, (u16, Option<A>)>,
+    due: HashMap<u64, (PacketId, Option<Ack>)>,
     next: u64,
     hasher: ahash::RandomState,
     stats: Arc<MqttStats>,
@@ -43,16 +43,16 @@ struct Seen {
 }
 
 /// What an incoming QoS 1 message is.
-enum Recognised<A> {
+enum Recognised {
     /// Not seen in this session; its acknowledgement is due when its delivery ends.
     New,
     /// A repetition of one that was taken: acknowledged at once.
-    Taken(A),
+    Taken(Ack),
     /// A repetition of one that is still with a shard: acknowledged when that ends.
     BeingTaken,
 }
 
-impl<A> Inbound<A> {
+impl Inbound {
     pub(super) fn new(deliveries: Arc<dyn Deliveries>, stats: Arc<MqttStats>) -> Self {
         let (queue, waiting) = mpsc::channel(WAITING_MAX);
         let (report, ended) = mpsc::unbounded_channel();
@@ -80,18 +80,18 @@ impl<A> Inbound<A> {
 
     /// Takes a message. Returns an acknowledgement that is due at once: that of a repetition, or
     /// of a message that no filter asked for.
-    pub(super) async fn take(&mut self, arrived: Arrived<A>, filters: &FilterSet) -> Option<A> {
+    pub(super) async fn take(&mut self, arrived: Arrived, filters: &FilterSet) -> Option<Ack> {
         let Arrived { incoming, ack } = arrived;
         MqttStats::count(&self.stats.received);
         MqttStats::add(&self.stats.received_bytes, incoming.payload.len());
         if !filters.matches(&incoming.topic) {
             // A subscription of an earlier run that the broker's session still has.
             tracing::debug!(event = "mqtt_message_unwanted", topic = incoming.topic);
-            return ack.map(|(_, ack)| ack);
+            return ack;
         }
-        if let Some((packet, ack)) = ack {
+        if let Some(ack) = ack {
             let fingerprint = self.hasher.hash_one((&incoming.topic, &incoming.payload));
-            match self.recognise(packet, fingerprint, incoming.dup, ack) {
+            match self.recognise(ack, fingerprint, incoming.dup) {
                 Recognised::New => {}
                 Recognised::Taken(ack) => return Some(ack),
                 Recognised::BeingTaken => return None,
@@ -103,7 +103,8 @@ impl<A> Inbound<A> {
         None
     }
 
-    fn recognise(&mut self, packet: u16, fingerprint: u64, dup: bool, ack: A) -> Recognised<A> {
+    fn recognise(&mut self, ack: Ack, fingerprint: u64, dup: bool) -> Recognised {
+        let packet = ack.packet();
         let seen = self.seen.get(&packet).copied();
         if let Some(seen) = seen.filter(|seen| dup && seen.fingerprint == fingerprint) {
             MqttStats::count(&self.stats.duplicates);
@@ -129,13 +130,8 @@ impl<A> Inbound<A> {
         }
     }
 
-    /// A delivery that has ended already.
-    pub(super) fn try_ended(&mut self) -> Option<Delivered> {
-        self.ended.try_recv().ok()
-    }
-
     /// The acknowledgement that is due now.
-    pub(super) fn on_delivered(&mut self, Delivered(number): Delivered) -> Option<A> {
+    pub(super) fn on_delivered(&mut self, Delivered(number): Delivered) -> Option<Ack> {
         let (packet, ack) = self.due.remove(&number)?;
         if let Some(seen) = self.seen.get_mut(&packet).filter(|s| s.delivery == Some(number)) {
             seen.delivery = None;

@@ -1,39 +1,45 @@
-//! The session with an external broker: one task that owns the connection, the window of messages
-//! under way and the subscription.
+//! The session with an external broker: one task that owns the connection, the lane of messages
+//! under way, and the subscription.
 //!
-//! The library repeats what is under way when the broker still has the session, and gives it up
-//! when not. In both cases messages must reach the broker in the order of the outbox, so nothing
-//! new is handed to the library before everything that it gave up was handed over again, and not
-//! before the subscription is in place (design, section 4, rule 4).
+//! Nothing is sent on a connection before the subscription is in place (design, section 4, rule
+//! 4), and then first what an earlier connection left open. Order among messages is the business
+//! of [`super::lane`], bytes that of [`super::connection`].
 
-use std::collections::VecDeque;
+use std::collections::hash_map::RandomState;
+use std::hash::BuildHasher;
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use bytes::BytesMut;
 use hashbrown::HashSet;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
 use super::backoff::Backoff;
+use super::connection::{Buffers, Lost, establish};
 use super::inbound::{Delivered, Inbound};
-use super::link::{
-    Connection, Granted, Happening, Lost, Notice, Outcome, Outgoing, Requests, Unsendable, Welcome,
-};
-use super::{ExternalConfig, RECEIVE_MAX};
+use super::lane::{Lane, Next, Outgoing};
+use super::transport::{Stream, Tls};
+use super::wire::{Ack, Answer, FromBroker, PacketId, Welcome};
+use super::{CONNECT_TIMEOUT, ExternalConfig};
 use crate::mqtt::{Filter, FilterSet, MqttStats, SubscribeError};
-use crate::outbox::{Entry, Handover};
+use crate::outbox::Entry;
 
 /// What the rest of the program asks of the session.
 pub(super) enum Command {
     /// Replace the filters; answered when they are in place.
-    SetFilters(Vec<Filter>, oneshot::Sender<Result<(), SubscribeError>>),
+    SetFilters(Vec<Filter>, Reply),
     /// Hand over what is here, then disconnect; answered with the number of messages left.
     Close(Duration, oneshot::Sender<usize>),
 }
 
-/// Whether new messages may go to the library.
+/// Who waits for a subscription.
+pub(super) type Reply = oneshot::Sender<Result<(), SubscribeError>>;
+
+/// Whether messages may be sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Gate {
     /// Not connected.
     Away,
@@ -43,71 +49,45 @@ enum Gate {
     Open,
 }
 
-/// A message that the library has.
-struct UnderWay {
-    message: Outgoing,
-    state: State,
-}
-
-enum State {
-    Waiting(Notice),
-    Ended(Outcome),
-}
-
-impl UnderWay {
-    /// Looks at the notice without registering interest.
-    fn settle(&mut self) -> Option<&Outcome> {
-        if let State::Waiting(notice) = &mut self.state
-            && let Poll::Ready(outcome) =
-                notice.as_mut().poll(&mut Context::from_waker(Waker::noop()))
-        {
-            self.state = State::Ended(outcome);
-        }
-        match &self.state {
-            State::Ended(outcome) => Some(outcome),
-            State::Waiting(_) => None,
-        }
-    }
-}
-
-/// Filters per SUBSCRIBE packet: at most 64 x (252 bytes of name and a mountpoint), far below any
-/// broker's packet limit.
-const SUBSCRIBE_MAX: usize = 64;
-
 /// A subscription that is not answered yet.
 struct Pending {
-    granted: Granted,
+    packet: PacketId,
     /// Those of the packet that was sent.
     filters: Vec<Filter>,
     /// Those of the packets that follow.
     rest: Vec<Filter>,
     /// What the first refusal said.
     refusal: Option<SubscribeError>,
-    reply: Option<oneshot::Sender<Result<(), SubscribeError>>>,
+    reply: Option<Reply>,
+    since: Instant,
 }
 
 struct Closing {
     deadline: Instant,
-    reply: Option<oneshot::Sender<usize>>,
-    disconnecting: bool,
+    reply: oneshot::Sender<usize>,
 }
 
+/// Filters per SUBSCRIBE packet: at most 64 x (252 bytes of name and a mountpoint), far below any
+/// broker's packet limit.
+const SUBSCRIBE_MAX: usize = 64;
+
+/// A connection that lasted this long was a good one: the next pause is the shortest. Two
+/// gateways with one client id, which end each other's connections, do not get there.
+const STABLE: Duration = Duration::from_secs(5);
+
 /// The task's state.
-pub(super) struct Session<R: Requests> {
-    requests: R,
+pub(super) struct Session {
     config: ExternalConfig,
+    tls: Tls,
     inbox: mpsc::Receiver<Vec<Entry>>,
     commands: mpsc::Receiver<Command>,
     gate: Gate,
-    welcome: Welcome,
-    /// Taken from the outbox, not yet with the library: what must be sent again is at the front.
-    queue: VecDeque<Outgoing>,
-    /// With the library, in the order in which it got them.
-    window: VecDeque<UnderWay>,
+    lane: Lane,
+    packet_max: usize,
     wanted: Vec<Filter>,
     filters: FilterSet,
     pending: Option<Pending>,
-    inbound: Inbound<R::Ack>,
+    inbound: Inbound,
     backoff: Backoff,
     closing: Option<Closing>,
     stats: Arc<MqttStats>,
@@ -116,39 +96,33 @@ pub(super) struct Session<R: Requests> {
 /// What one wait of the session ended with.
 enum Step {
     Batch(Vec<Entry>),
-    Ended(Outcome),
     Delivered(Delivered),
     Command(Command),
-    Granted(Result<(), String>),
     Deadline,
 }
 
-/// Whether the task goes on.
-#[derive(PartialEq, Eq)]
-enum Next {
-    Continue,
-    Stop,
-}
+/// The end of the task: everything was handed over, or the time for it is over.
+struct Closed;
 
-impl<R: Requests> Session<R> {
+impl Session {
     pub(super) fn new(
-        requests: R,
         config: ExternalConfig,
+        tls: Tls,
         channels: (mpsc::Receiver<Vec<Entry>>, mpsc::Receiver<Command>),
-        inbound: Inbound<R::Ack>,
+        inbound: Inbound,
         stats: Arc<MqttStats>,
     ) -> Self {
         let (inbox, commands) = channels;
         let backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
+        let [chance, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
         Self {
-            requests,
             config,
+            tls,
             inbox,
             commands,
             gate: Gate::Away,
-            welcome: Welcome { session_present: false, packet_max: None, retain_available: true },
-            queue: VecDeque::new(),
-            window: VecDeque::new(),
+            lane: Lane::new(u16::from(chance) << 8),
+            packet_max: usize::MAX,
             wanted: Vec::new(),
             filters: FilterSet::default(),
             pending: None,
@@ -160,405 +134,447 @@ impl<R: Requests> Session<R> {
     }
 
     /// Runs until [`Command::Close`] is done.
-    pub(super) async fn run<C: Connection<Ack = R::Ack>>(mut self, mut connection: C) {
-        loop {
-            let next = match self.poll(&mut connection).await {
-                Some(Ok(happening)) => self.on_happening(happening).await,
-                Some(Err(lost)) => self.on_lost(lost, &mut connection).await,
-                None => Next::Stop,
-            };
-            if next == Next::Stop {
+    pub(super) async fn run(mut self) {
+        while let Ok(lost) = self.connect_and_serve().await {
+            let delay = self.backoff.next();
+            self.on_lost(&lost, delay);
+            if self.pause(delay).await.is_err() {
                 break;
             }
         }
         self.finish();
     }
 
-    /// Moves bytes until something happened on the connection. What happens elsewhere is handled
-    /// in between: the connection's future must live on, since dropping it can lose what it read.
-    /// `None`: the time for closing is over.
-    async fn poll<C: Connection<Ack = R::Ack>>(
-        &mut self,
-        connection: &mut C,
-    ) -> Option<Result<Happening<R::Ack>, Lost>> {
-        self.settle();
-        let mut poll = pin!(connection.poll());
-        loop {
-            self.fill();
-            match self.gate {
-                _ if !self.is_drained() => {}
-                // Nobody waits for a broker that is away when there is nothing to hand over.
-                Gate::Away => return None,
-                Gate::Subscribing | Gate::Open => self.disconnect(),
+    async fn connect_and_serve(&mut self) -> Result<Lost, Closed> {
+        let (stream, buffers, welcome) = match self.connect().await? {
+            Ok(established) => established,
+            Err(lost) => {
+                MqttStats::count(&self.stats.connect_errors);
+                return Ok(lost);
             }
+        };
+        let since = Instant::now();
+        let result = self.serve(stream, buffers, welcome).await;
+        MqttStats::count(&self.stats.disconnects);
+        if since.elapsed() >= STABLE {
+            self.backoff.reset();
+        }
+        result
+    }
+
+    async fn connect(&mut self) -> Result<Result<(Stream, Buffers, Welcome), Lost>, Closed> {
+        let mut attempt = pin!(establish(self.config.clone(), self.tls.clone()));
+        loop {
+            self.is_abandoned()?;
             let step = tokio::select! {
-                biased;
-                result = &mut poll => return Some(result),
+                result = &mut attempt => return Ok(result),
                 step = self.step() => step,
             };
-            if self.on_step(step) == Next::Stop {
-                return None;
+            self.on_step_away(step)?;
+        }
+    }
+
+    async fn pause(&mut self, delay: Duration) -> Result<(), Closed> {
+        let mut sleep = pin!(tokio::time::sleep(delay));
+        loop {
+            self.is_abandoned()?;
+            let step = tokio::select! {
+                () = &mut sleep => return Ok(()),
+                step = self.step() => step,
+            };
+            self.on_step_away(step)?;
+        }
+    }
+
+    /// Nobody waits for a broker that is away when there is nothing to hand over.
+    fn is_abandoned(&self) -> Result<(), Closed> {
+        if self.closing.is_some() && self.is_empty() { Err(Closed) } else { Ok(()) }
+    }
+
+    fn is_empty(&self) -> bool {
+        self.lane.is_empty() && self.inbox.is_empty()
+    }
+
+    /// Moves bytes until the connection is lost or closed.
+    async fn serve(
+        &mut self,
+        stream: Stream,
+        mut io: Buffers,
+        welcome: Welcome,
+    ) -> Result<Lost, Closed> {
+        let (mut reader, mut writer) = tokio::io::split(stream);
+        if let Err(lost) = self.on_connected(&welcome, &mut io) {
+            return Ok(lost);
+        }
+        let mut tick = pin!(tokio::time::sleep(io.tick()));
+        loop {
+            if let Err(lost) = self.fill(&mut io) {
+                return Ok(lost);
+            }
+            if self.is_handed_over(&io) {
+                let _ = io.wire.disconnect(&mut io.output);
+                let _ = writer.write_all_buf(&mut io.output).await;
+                let _ = writer.shutdown().await;
+                return Err(Closed);
+            }
+            let result = tokio::select! {
+                biased;
+                moved = push_out(&mut writer, &mut io.output), if io.wants_writing() => {
+                    match moved {
+                        Ok(bytes) => Ok(self.on_written(io.on_written(bytes))),
+                        Err(error) => Err(Lost::from(error)),
+                    }
+                }
+                read = reader.read_buf(&mut io.input) => match read {
+                    Ok(bytes) => self.on_read(bytes, &mut io).await,
+                    Err(error) => Err(Lost::from(error)),
+                },
+                step = self.step() => self.on_step(step, &mut io)?,
+                () = &mut tick => {
+                    tick.as_mut().reset(Instant::now() + io.tick());
+                    self.on_tick(&mut io)
+                }
+            };
+            if let Err(lost) = result {
+                return Ok(lost);
             }
         }
     }
 
     /// Waits for the next thing that is not on the connection. Cancel safe.
     async fn step(&mut self) -> Step {
-        let room = matches!(self.gate, Gate::Open) && self.queue.is_empty();
+        let room =
+            self.gate == Gate::Open && self.lane.len() < usize::from(self.config.inflight_max);
         let deadline = self.closing.as_ref().map(|closing| closing.deadline);
-        let Self { inbox, commands, window, pending, inbound, .. } = self;
+        let Self { inbox, commands, inbound, .. } = self;
         tokio::select! {
-            outcome = front_ended(window), if !window.is_empty() => Step::Ended(outcome),
             delivered = inbound.ended() => Step::Delivered(delivered),
-            granted = granted(pending), if pending.is_some() => Step::Granted(granted),
             Some(command) = commands.recv() => Step::Command(command),
             Some(batch) = inbox.recv(), if room => Step::Batch(batch),
             () = until(deadline), if deadline.is_some() => Step::Deadline,
         }
     }
 
-    fn on_step(&mut self, step: Step) -> Next {
+    fn on_step(&mut self, step: Step, io: &mut Buffers) -> Result<Result<(), Lost>, Closed> {
         match step {
             Step::Batch(batch) => self.enqueue(batch),
-            Step::Ended(outcome) => {
-                if let Some(front) = self.window.front_mut() {
-                    front.state = State::Ended(outcome);
+            Step::Delivered(delivered) => {
+                if let Some(ack) = self.inbound.on_delivered(delivered) {
+                    return Ok(acknowledge(ack, io));
                 }
-                self.settle();
             }
-            Step::Delivered(delivered) => self.on_delivered(delivered),
-            Step::Granted(result) => self.on_granted(result),
-            Step::Command(command) => self.on_command(command),
-            Step::Deadline => return Next::Stop,
+            Step::Command(Command::SetFilters(filters, reply)) => {
+                return Ok(self.change_filters(filters, reply, io));
+            }
+            Step::Command(Command::Close(within, reply)) => self.on_close(within, reply),
+            Step::Deadline => return Err(Closed),
         }
-        Next::Continue
+        Ok(Ok(()))
+    }
+
+    fn on_step_away(&mut self, step: Step) -> Result<(), Closed> {
+        match step {
+            Step::Batch(batch) => self.enqueue(batch),
+            // The broker repeats the message, and is answered then.
+            Step::Delivered(delivered) => drop(self.inbound.on_delivered(delivered)),
+            Step::Command(Command::SetFilters(filters, reply)) => {
+                self.set_wanted(filters);
+                let _ = reply.send(Ok(()));
+            }
+            Step::Command(Command::Close(within, reply)) => self.on_close(within, reply),
+            Step::Deadline => return Err(Closed),
+        }
+        Ok(())
     }
 
     fn enqueue(&mut self, batch: Vec<Entry>) {
-        let outgoing = |entry: Entry| Outgoing::new(entry.publication, entry.ticket);
-        self.queue.extend(batch.into_iter().map(outgoing));
+        for entry in batch {
+            self.lane.push(Outgoing::new(entry.publication, entry.ticket));
+        }
     }
 
-    /// Hands messages to the library as long as the window has room.
-    fn fill(&mut self) {
-        if !matches!(self.gate, Gate::Open) {
-            return;
-        }
-        while self.window.len() < usize::from(self.config.inflight_max)
-            && let Some(mut message) = self.queue.pop_front()
+    fn on_close(&mut self, within: Duration, reply: oneshot::Sender<usize>) {
+        self.inbox.close();
+        self.closing = Some(Closing { deadline: Instant::now() + within, reply });
+    }
+
+    /// Encodes what may be sent.
+    fn fill(&mut self, io: &mut Buffers) -> Result<(), Lost> {
+        while self.gate == Gate::Open
+            && io.has_room()
+            && let Some(next) = self.lane.next()
         {
-            if message.size > self.packet_max() {
-                self.too_large(message);
-                continue;
-            }
-            message.retain &= self.welcome.retain_available;
-            match self.requests.publish(&message) {
-                Ok(notice) => {
-                    let state = State::Waiting(notice);
-                    self.window.push_back(UnderWay { message, state });
+            match next {
+                Next::Release(packet) => io.wire.release(packet, &mut io.output)?,
+                Next::Publish { message, .. } if message.size > self.packet_max => {
+                    if let Some(message) = self.lane.take_next() {
+                        self.too_large(message);
+                    }
+                    continue;
                 }
-                Err(Unsendable::Full) => return self.queue.push_front(message),
-                Err(Unsendable::Invalid(reason)) => self.refused(message, &reason),
+                Next::Publish { message, packet, sending } => {
+                    if let Err(error) = io.wire.publish(message, packet, sending, &mut io.output) {
+                        if let Some(message) = self.lane.take_next() {
+                            self.refused(message, &error.to_string());
+                        }
+                        continue;
+                    }
+                }
+            }
+            self.lane.sent(io.end());
+        }
+        Ok(())
+    }
+
+    fn on_written(&mut self, bytes: u64) {
+        let stats = &self.stats;
+        self.lane.on_written(bytes, |message| taken(message, stats));
+    }
+
+    async fn on_read(&mut self, bytes: usize, io: &mut Buffers) -> Result<(), Lost> {
+        io.on_read(bytes)?;
+        while let Some(packet) = io.packet()? {
+            self.on_packet(packet, io).await?;
+        }
+        Ok(())
+    }
+
+    async fn on_packet(&mut self, packet: FromBroker, io: &mut Buffers) -> Result<(), Lost> {
+        match packet {
+            FromBroker::Taken(packet, answer) => self.on_end(packet, answer),
+            FromBroker::Completed(packet) => self.on_end(packet, Ok(())),
+            FromBroker::Received(packet, Err(reason)) => self.on_end(packet, Err(reason)),
+            FromBroker::Received(packet, Ok(())) => {
+                if self.lane.on_received(packet) {
+                    io.wire.release(packet, &mut io.output)?;
+                }
+            }
+            // Nothing is taken any more while we close: the broker keeps it for the next start.
+            FromBroker::Message(_) if self.closing.is_some() => {}
+            FromBroker::Message(arrived) => {
+                if let Some(ack) = self.inbound.take(*arrived, &self.filters).await {
+                    acknowledge(ack, io)?;
+                }
+            }
+            FromBroker::Release(packet) => io.wire.complete(packet, &mut io.output)?,
+            FromBroker::Subscribed(packet, refused) => self.on_subscribed(packet, refused, io)?,
+            FromBroker::Unsubscribed => {}
+            FromBroker::Pong => io.on_pong(),
+            FromBroker::Disconnected(reason) => {
+                return Err(Lost::Broken(format!("the broker disconnected: {reason}")));
+            }
+            FromBroker::Welcome(_) | FromBroker::Refused(_) => {
+                return Err(Lost::Broken("a second CONNACK".to_owned()));
+            }
+        }
+        Ok(())
+    }
+
+    fn on_end(&mut self, packet: PacketId, answer: Answer) {
+        let Some(message) = self.lane.on_end(packet) else {
+            tracing::debug!(event = "mqtt_unknown_ack", packet);
+            return;
+        };
+        match answer {
+            Ok(()) => taken(message, &self.stats),
+            Err(reason) => self.refused(message, &reason),
+        }
+    }
+
+    fn on_connected(&mut self, welcome: &Welcome, io: &mut Buffers) -> Result<(), Lost> {
+        MqttStats::count(&self.stats.connects);
+        tracing::info!(
+            event = "mqtt_connected",
+            broker = %self.config.address,
+            session_present = welcome.session_present,
+        );
+        let ours = usize::try_from(self.config.packet_max).unwrap_or(usize::MAX);
+        self.packet_max = ours.min(welcome.packet_max);
+        self.inbound.on_connected(welcome.session_present);
+        let (received, again) = self.lane.on_connected(welcome, self.config.inflight_max);
+        received.into_iter().for_each(|message| taken(message, &self.stats));
+        MqttStats::add(&self.stats.resent, again);
+        self.gate = Gate::Subscribing;
+        // All of them, even if the broker still has the session: it may be that of another set.
+        self.subscribe(self.wanted.clone(), None, io)
+    }
+
+    fn on_lost(&mut self, lost: &Lost, delay: Duration) {
+        self.gate = Gate::Away;
+        self.stats.set_connected(false);
+        self.lane.on_lost();
+        if let Some(pending) = self.pending.take() {
+            self.lane.give_back(pending.packet);
+            answer(pending.reply, Ok(()));
+        }
+        let broker = &self.config.address;
+        match lost {
+            Lost::Refused(reason) => {
+                tracing::error!(event = "mqtt_refused", %broker, reason, retry_in = ?delay);
+            }
+            Lost::Broken(reason) => {
+                tracing::warn!(event = "mqtt_away", %broker, reason, retry_in = ?delay);
             }
         }
     }
 
-    fn packet_max(&self) -> usize {
-        let ours = usize::try_from(self.config.packet_max).unwrap_or(usize::MAX);
-        self.welcome.packet_max.map_or(ours, |theirs| theirs.min(ours))
+    fn on_tick(&self, io: &mut Buffers) -> Result<(), Lost> {
+        let now = Instant::now();
+        if self.pending.as_ref().is_some_and(|pending| now - pending.since >= CONNECT_TIMEOUT) {
+            return Err(Lost::Broken("no answer to the subscription".to_owned()));
+        }
+        io.keep_alive(now)
+    }
+
+    fn is_handed_over(&self, io: &Buffers) -> bool {
+        self.closing.is_some() && self.is_empty() && self.inbound.is_idle() && !io.wants_writing()
     }
 
     fn too_large(&self, message: Outgoing) {
         MqttStats::count(&self.stats.too_large);
         tracing::warn!(
             event = "mqtt_message_too_large",
-            topic = message.topic,
+            topic = %message.topic,
             bytes = message.size,
-            limit = self.packet_max(),
+            limit = self.packet_max,
         );
-        message.ticket.release(Handover::Failed);
+        message.failed();
     }
 
     fn refused(&self, message: Outgoing, reason: &str) {
         MqttStats::count(&self.stats.refused);
-        tracing::warn!(event = "mqtt_message_refused", topic = message.topic, reason);
-        message.ticket.release(Handover::Failed);
-    }
-
-    /// Releases what ended, from the front: acknowledgements come in the order of the messages
-    /// (MQTT 5.0 section 4.6), and one that must be sent again holds up those behind it.
-    fn settle(&mut self) {
-        while let Some(delivered) = self.inbound.try_ended() {
-            self.on_delivered(delivered);
-        }
-        while let Some(front) = self.window.front_mut()
-            && let Some(outcome) = front.settle()
-            && *outcome != Outcome::Again
-        {
-            self.release_front();
-        }
-    }
-
-    fn release_front(&mut self) {
-        let Some(UnderWay { message, state }) = self.window.pop_front() else { return };
-        match state {
-            State::Ended(Outcome::Refused(reason)) => self.refused(message, &reason),
-            State::Ended(Outcome::Taken) => {
-                MqttStats::count(&self.stats.published);
-                MqttStats::add(&self.stats.published_bytes, message.payload.len());
-                message.ticket.release(Handover::Taken);
-            }
-            State::Ended(Outcome::Again) | State::Waiting(_) => {
-                debug_assert!(false, "only messages with an end are released");
-                self.queue.push_front(message);
-            }
-        }
-    }
-
-    async fn on_happening(&mut self, happening: Happening<R::Ack>) -> Next {
-        match happening {
-            Happening::Connected(welcome) => self.on_connected(welcome),
-            // Nothing is taken any more while we close: the broker keeps it for the next start.
-            Happening::Message(_) if self.closing.is_some() => {}
-            Happening::Message(arrived) => {
-                if let Some(ack) = self.inbound.take(*arrived, &self.filters).await {
-                    self.acknowledge(ack);
-                }
-            }
-            Happening::Other => {}
-        }
-        Next::Continue
-    }
-
-    fn on_connected(&mut self, welcome: Welcome) {
-        MqttStats::count(&self.stats.connects);
-        self.welcome = welcome;
-        tracing::info!(
-            event = "mqtt_connected",
-            broker = %self.config.address,
-            session_present = welcome.session_present,
-        );
-        self.inbound.on_connected(welcome.session_present);
-        self.requeue();
-        self.gate = Gate::Subscribing;
-        // All of them, even if the broker still has the session: it may be that of another set.
-        self.subscribe(self.wanted.clone(), None);
-    }
-
-    /// Puts what the library gave up back to the front of the queue, in order.
-    fn requeue(&mut self) {
-        let mut again = Vec::new();
-        for mut item in std::mem::take(&mut self.window) {
-            match item.settle() {
-                Some(Outcome::Again) => again.push(item.message),
-                Some(_) | None => self.window.push_back(item),
-            }
-        }
-        MqttStats::add(&self.stats.resent, again.len());
-        for message in again.into_iter().rev() {
-            self.queue.push_front(message);
-        }
-        self.settle();
-    }
-
-    fn subscribe(
-        &mut self,
-        filters: Vec<Filter>,
-        reply: Option<oneshot::Sender<Result<(), SubscribeError>>>,
-    ) {
-        let nothing: Granted = Box::pin(async { Ok(()) });
-        let (rest, refusal) = (filters, None);
-        self.subscribe_next(Pending {
-            granted: nothing,
-            filters: Vec::new(),
-            rest,
-            refusal,
-            reply,
-        });
-    }
-
-    fn subscribe_next(&mut self, mut pending: Pending) {
-        if pending.rest.is_empty() {
-            let result = pending.refusal.take().map_or(Ok(()), Err);
-            answer(pending.reply.take(), result);
-            return self.open_gate();
-        }
-        pending.filters = pending.rest.drain(..pending.rest.len().min(SUBSCRIBE_MAX)).collect();
-        pending.granted = match self.requests.subscribe(&pending.filters) {
-            Ok(granted) => granted,
-            Err(error) => Box::pin(async move { Err(format!("{error:?}")) }),
-        };
-        self.pending = Some(pending);
-    }
-
-    fn on_granted(&mut self, result: Result<(), String>) {
-        let Some(mut pending) = self.pending.take() else { return };
-        let filter = pending.filters.iter().map(Filter::as_str).collect::<Vec<_>>().join(", ");
-        match result {
-            Ok(()) => tracing::info!(event = "mqtt_subscribed", filter),
-            // Events still flow: a fleet that cannot be commanded is better than one that is
-            // silent. The next connection tries again.
-            Err(reason) => {
-                tracing::error!(event = "mqtt_subscription_refused", filter, reason);
-                let refused = SubscribeError::Refused { filter, reason };
-                pending.refusal.get_or_insert(refused);
-            }
-        }
-        self.subscribe_next(pending);
-    }
-
-    fn open_gate(&mut self) {
-        if matches!(self.gate, Gate::Subscribing) {
-            self.gate = Gate::Open;
-            self.backoff.reset();
-            self.stats.set_connected(true);
-        }
-    }
-
-    fn on_command(&mut self, command: Command) {
-        match command {
-            Command::SetFilters(filters, reply) => self.set_filters(filters, reply),
-            Command::Close(within, reply) => {
-                self.inbox.close();
-                let deadline = Instant::now() + within;
-                self.closing = Some(Closing { deadline, reply: Some(reply), disconnecting: false });
-            }
-        }
-    }
-
-    fn set_filters(
-        &mut self,
-        filters: Vec<Filter>,
-        reply: oneshot::Sender<Result<(), SubscribeError>>,
-    ) {
-        let old = std::mem::replace(&mut self.wanted, filters);
-        self.filters = self.wanted.iter().cloned().collect();
-        if matches!(self.gate, Gate::Away) {
-            return answer(Some(reply), Ok(()));
-        }
-        let gone = difference(&old, &self.wanted);
-        let mut new = difference(&self.wanted, &old);
-        for gone in gone.chunks(SUBSCRIBE_MAX) {
-            let _ = self.requests.unsubscribe(gone);
-        }
-        // What an unanswered subscription asked for is asked for again with the new ones.
-        if let Some(pending) = self.pending.take() {
-            new.extend(pending.filters.into_iter().chain(pending.rest));
-            answer(pending.reply, Ok(()));
-        }
-        self.subscribe(new, Some(reply));
-    }
-
-    fn on_delivered(&mut self, delivered: Delivered) {
-        if let Some(ack) = self.inbound.on_delivered(delivered) {
-            self.acknowledge(ack);
-        }
-    }
-
-    fn acknowledge(&mut self, ack: R::Ack) {
-        if matches!(self.gate, Gate::Away) {
-            return;
-        }
-        if let Err(error) = self.requests.acknowledge(ack) {
-            // Room for all of them was made at the start; the broker repeats what is missing.
-            tracing::error!(event = "mqtt_ack_failed", ?error, limit = RECEIVE_MAX);
-        }
-    }
-
-    async fn on_lost<C: Connection>(&mut self, lost: Lost, connection: &mut C) -> Next {
-        if matches!(lost, Lost::Finished) {
-            return Next::Stop;
-        }
-        let delay = self.backoff.next();
-        self.report_lost(&lost, delay);
-        self.gate = Gate::Away;
-        self.stats.set_connected(false);
-        if let Some(Pending { reply, .. }) = self.pending.take() {
-            answer(reply, Ok(()));
-        }
-        if let Some(closing) = &mut self.closing {
-            closing.disconnecting = false;
-        }
-        if matches!(lost, Lost::TooLarge(_)) || self.order_is_broken() {
-            connection.reset();
-        }
-        self.pause(delay).await
-    }
-
-    fn report_lost(&self, lost: &Lost, delay: Duration) {
-        if self.stats.is_connected() || matches!(self.gate, Gate::Subscribing) {
-            MqttStats::count(&self.stats.disconnects);
-        } else {
-            MqttStats::count(&self.stats.connect_errors);
-        }
-        let broker = &self.config.address;
-        let (Lost::Refused(reason) | Lost::TooLarge(reason) | Lost::Broken(reason)) = lost else {
-            return;
-        };
-        match lost {
-            Lost::Refused(_) => {
-                tracing::error!(event = "mqtt_refused", %broker, reason, retry_in = ?delay);
-            }
-            _ => tracing::warn!(event = "mqtt_away", %broker, reason, retry_in = ?delay),
-        }
-    }
-
-    /// A QoS 0 message that was not written is given up by the library while later ones are kept:
-    /// they would overtake it. Giving up all of them costs QoS 1 repetitions without the DUP flag;
-    /// for QoS 2, which must not be repeated like that, its order among the classes is given up.
-    fn order_is_broken(&mut self) -> bool {
-        let exactly_once = |item: &UnderWay| item.message.qos == crate::mqtt::Qos::ExactlyOnce;
-        let mut again = false;
-        for item in &mut self.window {
-            again |= item.settle() == Some(&Outcome::Again);
-        }
-        again && !self.window.iter().any(exactly_once)
-    }
-
-    /// Waits before the next attempt.
-    async fn pause(&mut self, delay: Duration) -> Next {
-        let mut sleep = pin!(tokio::time::sleep(delay));
-        loop {
-            if self.is_drained() {
-                return Next::Stop;
-            }
-            let step = tokio::select! {
-                () = &mut sleep => return Next::Continue,
-                step = self.step() => step,
-            };
-            if self.on_step(step) == Next::Stop {
-                return Next::Stop;
-            }
-        }
-    }
-
-    /// Whether we close and everything was handed over.
-    fn is_drained(&self) -> bool {
-        self.closing.is_some()
-            && self.queue.is_empty()
-            && self.window.is_empty()
-            && self.inbox.is_empty()
-            && (matches!(self.gate, Gate::Away) || self.inbound.is_idle())
-    }
-
-    fn disconnect(&mut self) {
-        let Some(closing) = self.closing.as_mut().filter(|closing| !closing.disconnecting) else {
-            return;
-        };
-        let rest = closing.deadline.saturating_duration_since(Instant::now());
-        closing.disconnecting = self.requests.disconnect(rest).is_ok();
+        tracing::warn!(event = "mqtt_message_refused", topic = %message.topic, reason);
+        message.failed();
     }
 
     fn finish(mut self) {
         self.stats.set_connected(false);
-        let mut left = self.queue.len() + self.window.len();
+        let mut left = self.lane.len();
         while let Ok(batch) = self.inbox.try_recv() {
             left += batch.len();
         }
-        if let Some(Closing { reply: Some(reply), .. }) = self.closing.take() {
-            let _ = reply.send(left);
+        if let Some(closing) = self.closing.take() {
+            let _ = closing.reply.send(left);
         }
     }
+}
+
+/// The subscription.
+impl Session {
+    fn set_wanted(&mut self, filters: Vec<Filter>) -> Vec<Filter> {
+        self.filters = filters.iter().cloned().collect();
+        std::mem::replace(&mut self.wanted, filters)
+    }
+
+    fn change_filters(
+        &mut self,
+        filters: Vec<Filter>,
+        reply: Reply,
+        io: &mut Buffers,
+    ) -> Result<(), Lost> {
+        let old = self.set_wanted(filters);
+        for gone in difference(&old, &self.wanted).chunks(SUBSCRIBE_MAX) {
+            if let Some(packet) = self.lane.take_id() {
+                io.wire.unsubscribe(packet, gone, &mut io.output)?;
+                // Nobody waits for the answer, and it names no message.
+                self.lane.give_back(packet);
+            }
+        }
+        let mut new = difference(&self.wanted, &old);
+        // What an unanswered subscription asked for is asked for again with the new ones.
+        if let Some(pending) = self.pending.take() {
+            self.lane.give_back(pending.packet);
+            new.extend(pending.filters.into_iter().chain(pending.rest));
+            answer(pending.reply, Ok(()));
+        }
+        self.subscribe(new, Some(reply), io)
+    }
+
+    fn subscribe(
+        &mut self,
+        mut filters: Vec<Filter>,
+        reply: Option<Reply>,
+        io: &mut Buffers,
+    ) -> Result<(), Lost> {
+        let rest = filters.split_off(filters.len().min(SUBSCRIBE_MAX));
+        self.subscribe_with(filters, rest, None, reply, io)
+    }
+
+    fn subscribe_with(
+        &mut self,
+        filters: Vec<Filter>,
+        rest: Vec<Filter>,
+        refusal: Option<SubscribeError>,
+        reply: Option<Reply>,
+        io: &mut Buffers,
+    ) -> Result<(), Lost> {
+        if filters.is_empty() {
+            answer(reply, refusal.map_or(Ok(()), Err));
+            self.open_gate();
+            return Ok(());
+        }
+        let Some(packet) = self.lane.take_id() else {
+            return Err(Lost::Broken("all packet identifiers are in use".to_owned()));
+        };
+        io.wire.subscribe(packet, &filters, &mut io.output)?;
+        let since = Instant::now();
+        self.pending = Some(Pending { packet, filters, rest, refusal, reply, since });
+        Ok(())
+    }
+
+    fn on_subscribed(
+        &mut self,
+        packet: PacketId,
+        refused: Vec<(usize, String)>,
+        io: &mut Buffers,
+    ) -> Result<(), Lost> {
+        let Some(mut pending) = self.pending.take_if(|pending| pending.packet == packet) else {
+            return Ok(());
+        };
+        self.lane.give_back(packet);
+        tracing::info!(event = "mqtt_subscribed", filters = pending.filters.len() - refused.len());
+        // Events still flow: a fleet that cannot be commanded is better than one that is silent.
+        // The next connection tries again.
+        for (index, reason) in refused {
+            let Some(filter) = pending.filters.get(index).map(ToString::to_string) else {
+                continue;
+            };
+            tracing::error!(event = "mqtt_subscription_refused", filter, reason);
+            pending.refusal.get_or_insert(SubscribeError::Refused { filter, reason });
+        }
+        let mut filters = pending.rest;
+        let rest = filters.split_off(filters.len().min(SUBSCRIBE_MAX));
+        self.subscribe_with(filters, rest, pending.refusal, pending.reply, io)
+    }
+
+    fn open_gate(&mut self) {
+        if self.gate == Gate::Subscribing {
+            self.gate = Gate::Open;
+            self.stats.set_connected(true);
+        }
+    }
+}
+
+/// Writes what is there, else flushes the TLS layer (zero bytes). Cancel safe.
+async fn push_out<W>(writer: &mut W, output: &mut BytesMut) -> std::io::Result<usize>
+where
+    W: AsyncWrite + Unpin,
+{
+    if output.is_empty() {
+        writer.flush().await.map(|()| 0)
+    } else {
+        writer.write_buf(output).await
+    }
+}
+
+fn acknowledge(ack: Ack, io: &mut Buffers) -> Result<(), Lost> {
+    Ok(io.wire.acknowledge(ack, &mut io.output)?)
+}
+
+fn taken(message: Outgoing, stats: &MqttStats) {
+    MqttStats::count(&stats.published);
+    MqttStats::add(&stats.published_bytes, message.payload.len());
+    message.taken();
 }
 
 /// What is in `these` and not in `those`, in order.
@@ -567,27 +583,9 @@ fn difference(these: &[Filter], those: &[Filter]) -> Vec<Filter> {
     these.iter().filter(|filter| !known.contains(filter)).cloned().collect()
 }
 
-fn answer(
-    reply: Option<oneshot::Sender<Result<(), SubscribeError>>>,
-    result: Result<(), SubscribeError>,
-) {
+fn answer(reply: Option<Reply>, result: Result<(), SubscribeError>) {
     if let Some(reply) = reply {
         let _ = reply.send(result);
-    }
-}
-
-async fn front_ended(window: &mut VecDeque<UnderWay>) -> Outcome {
-    match window.front_mut().map(|front| &mut front.state) {
-        Some(State::Waiting(notice)) => notice.await,
-        // Waits for the next connection, as does an empty window.
-        Some(State::Ended(_)) | None => std::future::pending().await,
-    }
-}
-
-async fn granted(pending: &mut Option<Pending>) -> Result<(), String> {
-    match pending {
-        Some(pending) => pending.granted.as_mut().await,
-        None => std::future::pending().await,
     }
 }
 
