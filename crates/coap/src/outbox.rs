@@ -1,4 +1,5 @@
-//! Datagrams that wait to be polled, end to end in one buffer: an acknowledgement allocates nothing.
+//! Datagrams that wait to be polled, end to end in one buffer: an acknowledgement allocates
+//! nothing.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

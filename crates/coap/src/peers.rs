@@ -296,7 +296,7 @@ impl Peers {
 
     /// Forgets the message ids given to the oldest peers with whom nothing is under way, so that
     /// answers to made-up addresses cost no memory. Should such a peer be sent something within
-    /// EXCHANGE_LIFETIME, its ids begin anew at random: one chance in thousands that one comes back.
+    /// EXCHANGE_LIFETIME, its ids begin anew at random, and one in thousands might come back.
     fn forget_oldest(&mut self, next: Instant) {
         for _ in 0..OLDEST_LOOKED_AT {
             let Some(index) = self.pop_due(next, next) else {

@@ -1,6 +1,7 @@
 //! Points on the caller's clock, in microseconds; spans are [`core::time::Duration`].
 //!
-//! The crate never reads a clock: every `now` is an argument. Deadlines are kept by [`crate::wheel`].
+//! The crate never reads a clock: every `now` is an argument. Deadlines are kept by
+//! [`crate::wheel`].
 
 use core::fmt;
 use core::ops::{Add, AddAssign, Sub};

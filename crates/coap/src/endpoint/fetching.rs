@@ -1,7 +1,7 @@
 //! The rest of notifications that come in blocks: RFC 7959 2.6.
 //!
-//! A notification is handed up, and so completed, when its rest was fetched; until then a repetition
-//! of its first block is swallowed, and if the fetch fails it counts as never seen.
+//! A notification is handed up, and so completed, when its rest was fetched; until then a
+//! repetition of its first block is swallowed, and if the fetch fails it counts as never seen.
 
 use alloc::boxed::Box;
 

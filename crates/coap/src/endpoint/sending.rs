@@ -21,7 +21,8 @@ impl Endpoint {
     /// The endpoint forgets this with everything else about a peer that has been quiet for
     /// EXCHANGE_LIFETIME; see [`Self::peer_credit`].
     pub fn peer_unproven(&mut self, peer: Peer) {
-        let heard = self.heard.filter(|(heard, _)| *heard == peer).map_or(0, |(_, len)| len);
+        // Once: a second call must not buy the same credit again.
+        let heard = self.heard.take_if(|(heard, _)| *heard == peer).map_or(0, |(_, len)| len);
         let mut guard = Guard::default();
         guard.receive(heard);
         self.peer_unproven_with(peer, guard.credit);

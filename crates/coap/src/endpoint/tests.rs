@@ -1,5 +1,5 @@
-//! The endpoint as its peers see it. `script` plays one peer by hand, `pair` runs two endpoints over
-//! a link that loses, repeats and reorders.
+//! The endpoint as its peers see it. `script` plays one peer by hand, `pair` runs two endpoints
+//! over a link that loses, repeats and reorders.
 
 mod blocks;
 mod growth;

@@ -85,7 +85,7 @@ fn survives(script: &mut Script, datagram: &[u8]) {
 #[test]
 fn every_truncation_and_every_flipped_bit_is_survived() {
     let mut script = busy();
-    // The endpoint's own messages and their answers are the best seeds: their tokens mean something.
+    // The endpoint's own messages and their answers are the best seeds: their tokens are known.
     let mut seeds: Vec<Vec<u8>> = VECTORS.iter().map(|(_, hex)| bytes(hex)).collect();
     for own in script.sent_raw() {
         seeds.push(own.clone());

@@ -72,6 +72,15 @@ fn a_request_without_credit_waits_for_it() {
 }
 
 #[test]
+fn one_datagram_buys_credit_once() {
+    let mut script = Script::new();
+    register(&mut script, "CON POST /rd +20");
+    script.endpoint.peer_proven(script.peer);
+    script.endpoint.peer_unproven(script.peer);
+    assert_eq!(script.endpoint.peer_credit(script.peer), Some(0));
+}
+
+#[test]
 fn the_wait_for_credit_ends_too() {
     let mut script = Script::new();
     script.endpoint.peer_unproven(script.peer);

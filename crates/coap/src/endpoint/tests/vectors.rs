@@ -210,7 +210,9 @@ proptest! {
     }
 
     #[test]
-    fn what_can_be_read_is_written_as_it_came(datagram in prop::collection::vec(any::<u8>(), 0..60)) {
+    fn what_can_be_read_is_written_as_it_came(
+        datagram in prop::collection::vec(any::<u8>(), 0..60),
+    ) {
         if let Ok(message) = Message::parse(&datagram) {
             let mut out = Vec::new();
             message.encode(&mut out);
