@@ -262,6 +262,17 @@ mod tests {
         assert_eq!(problems("facts = [\"8-1\"]"), ["facts: \"8-1\" is no range such as \"1-8\""]);
     }
 
+    /// Without running anything: the tests of each fact are those that name it.
+    #[test]
+    fn the_list_of_this_repository_agrees_with_its_sources() {
+        let root = files::workspace_root();
+        let conformance = parse(&files::read(&root.join(FILE)).unwrap()).unwrap();
+        let named = conformance.requirement.iter().flat_map(|requirement| &requirement.test.0);
+        let existing = named.map(|test| (test.clone(), Outcome::Passed)).collect();
+        let problems = check(&conformance, &existing, &facts::scan(&root).unwrap());
+        assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+    }
+
     #[test]
     fn unknown_keys_are_refused() {
         assert!(parse(&entry("a", "status = \"done\"\ntests = []")).is_err());
