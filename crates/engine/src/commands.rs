@@ -88,22 +88,19 @@ impl Server {
     /// Sends what may be sent: the device listens, it is announced, and there is room in flight.
     pub(crate) fn dispatch(&mut self, now: Instant, key: Key) {
         let window = self.settings.queue_mode_window;
-        while let Some(registration) = self.registry.get_mut(key) {
+        while let Some(registration) = self.registry.get(key) {
             let listens = registration.reachability(now, window).listens();
             if registration.stage == Stage::Held || !listens {
                 return;
             }
-            let in_flight_max = match registration.route {
-                // Design 6: one request of ours at a time on its way to an unproven address.
-                Route::Unproven => 1,
-                Route::Proven => self.settings.max_in_flight.max(1),
-            };
-            let unproven = registration.route == Route::Unproven;
-            let Some(queue) = registration.queue.as_deref_mut() else { return };
-            if unproven && queue.in_flight() > 0 {
+            if registration.route == Route::Unproven && !self.may_send_unproven(now, key) {
                 return;
             }
-            let Some(command) = queue.pop_ready(in_flight_max) else { break };
+            let in_flight_max = self.settings.max_in_flight.max(1);
+            let queue = self.registry.get_mut(key).and_then(|found| found.queue.as_deref_mut());
+            let Some(command) = queue.and_then(|queue| queue.pop_ready(in_flight_max)) else {
+                break;
+            };
             if command.expires <= now {
                 self.finish(key, command, Err(CommandError::Expired));
             } else {
@@ -222,13 +219,14 @@ impl Server {
         (peer, identity): (Peer, &Identity),
         response: Incoming<'_>,
     ) {
-        let Some((key, flight)) = self.land(exchange) else { return };
+        let Some(&key) = self.exchanges.get(&exchange) else { return };
         // An answer is proven by its token. From an address that the settings refuse it counts, but
         // the address does not.
         if self.admit(key, peer, identity) {
             self.on_sign_of_life(now, key);
             self.on_proof_of_address(key);
         }
+        let Some((key, flight)) = self.land(now, exchange) else { return };
         let sequence = flight.observation.and_then(|observing| {
             self.on_observe_answer(key, observing, &flight.command.origin, &response)
         });
@@ -238,17 +236,20 @@ impl Server {
     }
 
     pub(crate) fn on_reset(&mut self, now: Instant, exchange: ExchangeId) {
-        let Some((key, flight)) = self.land(exchange) else { return };
+        let Some(&key) = self.exchanges.get(&exchange) else { return };
         self.on_sign_of_life(now, key);
         self.on_proof_of_address(key);
+        let Some((key, flight)) = self.land(now, exchange) else { return };
         self.give_up(now, key, flight, CommandError::Reset);
     }
 
     pub(crate) fn on_timed_out(&mut self, now: Instant, exchange: ExchangeId, acked: bool) {
-        let Some((key, flight)) = self.land(exchange) else { return };
+        let Some(&key) = self.exchanges.get(&exchange) else { return };
         if let Some(registration) = self.registry.get_mut(key) {
             registration.window = Window::Closed; // Fact 22.
         }
+        self.keep_credit(key);
+        let Some((key, flight)) = self.land(now, exchange) else { return };
         self.give_up(now, key, flight, CommandError::Timeout { acked });
     }
 
@@ -258,7 +259,7 @@ impl Server {
         exchange: ExchangeId,
         reason: ExchangeFailure,
     ) {
-        let Some((key, flight)) = self.land(exchange) else { return };
+        let Some((key, flight)) = self.land(now, exchange) else { return };
         self.give_up(now, key, flight, CommandError::Transfer(reason));
     }
 
@@ -271,15 +272,21 @@ impl Server {
         self.go_on(now, key);
     }
 
-    fn go_on(&mut self, now: Instant, key: Key) {
+    pub(crate) fn go_on(&mut self, now: Instant, key: Key) {
         self.record(key);
         self.dispatch(now, key);
         self.schedule(now, key);
     }
 
-    fn land(&mut self, exchange: ExchangeId) -> Option<(Key, Flight)> {
+    /// Takes the command that an exchange carried; none if the exchange was a probe.
+    fn land(&mut self, now: Instant, exchange: ExchangeId) -> Option<(Key, Flight)> {
         let key = self.exchanges.remove(&exchange)?;
-        let flight = self.registry.get_mut(key)?.queue.as_deref_mut()?.land(exchange)?;
+        let queue = self.registry.get_mut(key)?.queue.as_deref_mut()?;
+        if queue.end_probe(exchange) {
+            self.on_probe_end(now, key);
+            return None;
+        }
+        let flight = queue.land(exchange)?;
         self.drop_empty_queue(key);
         Some((key, flight))
     }
@@ -302,7 +309,11 @@ impl Server {
 
     /// Ends what is in flight, by an event each, and takes what waits.
     pub(crate) fn end_commands(&mut self, key: Key, error: &CommandError) -> VecDeque<Accepted> {
-        let queue = self.registry.get_mut(key).and_then(|found| found.queue.take());
+        let mut queue = self.registry.get_mut(key).and_then(|found| found.queue.take());
+        if let Some(probe) = queue.as_deref_mut().and_then(Queue::take_probe) {
+            self.coap.cancel(probe);
+            self.exchanges.remove(&probe);
+        }
         let (in_flight, waiting) = queue.map(|queue| queue.into_parts()).unwrap_or_default();
         for flight in in_flight {
             self.coap.cancel(flight.exchange);

@@ -22,6 +22,7 @@ mod listing;
 mod note;
 mod observations;
 mod paged;
+mod probing;
 mod queue;
 mod record;
 mod registrations;

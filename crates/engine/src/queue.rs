@@ -95,6 +95,8 @@ pub(crate) struct Queue {
     waiting: VecDeque<Accepted>,
     in_flight: Vec<Flight>,
     bytes: usize,
+    /// The small request that goes before one too large for an address that is not proven.
+    probe: Option<ExchangeId>,
 }
 
 /// Whether a command finds room.
@@ -108,7 +110,7 @@ pub(crate) enum Room {
 
 impl Queue {
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_empty()
+        self.waiting.is_empty() && self.in_flight.is_empty() && self.probe.is_none()
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -217,6 +219,37 @@ impl Queue {
     /// When the first waiting command expires.
     pub(crate) fn next_expiry(&self) -> Option<Instant> {
         self.waiting.iter().map(|command| command.expires).min()
+    }
+
+    /// The payload of the next command.
+    pub(crate) fn next_payload_len(&self) -> Option<usize> {
+        self.waiting.front().map(|command| command.request.payload.len())
+    }
+
+    pub(crate) const fn is_probing(&self) -> bool {
+        self.probe.is_some()
+    }
+
+    pub(crate) const fn begin_probe(&mut self, exchange: ExchangeId) {
+        self.probe = Some(exchange);
+    }
+
+    /// Notes the end of the probe, if this exchange was it.
+    pub(crate) fn end_probe(&mut self, exchange: ExchangeId) -> bool {
+        let was_it = self.probe == Some(exchange);
+        if was_it {
+            self.probe = None;
+        }
+        was_it
+    }
+
+    /// Takes the next command whether or not it may be sent.
+    pub(crate) fn give_up_next(&mut self) -> Option<Accepted> {
+        self.pop_waiting()
+    }
+
+    pub(crate) const fn take_probe(&mut self) -> Option<ExchangeId> {
+        self.probe.take()
     }
 
     /// Both halves: what is in flight, and what waits, in order.

@@ -174,9 +174,10 @@ impl Server {
         made.lifetime = stored.phase;
         made.window = stored.window;
         made.route = stored.route;
+        made.credit = stored.credit;
         let device = made.device();
         if made.route == Route::Unproven {
-            self.coap.peer_unproven(made.peer);
+            self.coap.peer_unproven_with(made.peer, made.credit);
         }
         let key = self.registry.insert(made);
         for observation in stored.observations {

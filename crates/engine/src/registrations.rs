@@ -102,6 +102,7 @@ impl Server {
         let key = self.registry.insert(registration);
         // The 2.01 leaves before anything is asked of the device (fact 12) or told to others.
         self.coap.respond(now, &reply_to, created(id));
+        self.keep_credit(key);
         self.stats.registered += 1;
         self.stats.replaced += u64::from(former.is_some());
         if evict {
@@ -216,6 +217,7 @@ impl Server {
             let device = registration.device();
             self.emit(key, Event::AddressChanged { device, from });
         }
+        self.keep_credit(key);
         self.record(key);
         true
     }

@@ -49,6 +49,9 @@ pub(crate) struct Registration {
     /// The first of its observations.
     pub(crate) observations: Link,
     random: u64,
+    /// What may still be sent to an address that is not proven, in bytes; kept for when the message
+    /// layer has forgotten the peer.
+    pub(crate) credit: u32,
     shard: u8,
     pub(crate) lifetime: LifetimePhase,
     pub(crate) window: Window,
@@ -108,6 +111,7 @@ impl Registration {
             fingerprint: None,
             observations: Link::NONE,
             random: id.random(),
+            credit: 0,
             shard: id.shard(),
             lifetime: LifetimePhase::Running,
             window: Window::Open,

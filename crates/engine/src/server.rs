@@ -88,6 +88,8 @@ pub struct Server {
     /// Recognises a Register that is repeated.
     pub(crate) hasher: RandomState,
     pub(crate) commands_given: u64,
+    /// The largest block that is sent: what a first datagram carries at most.
+    pub(crate) block_len_max: usize,
     pub(crate) shard: u8,
     pub(crate) intake: Intake,
     pub(crate) stats: Stats,
@@ -114,6 +116,7 @@ impl Server {
         random.fill_bytes(&mut coap_seed);
         let [a, b, c, d] = core::array::from_fn(|_| random.next_u64());
         let hasher = RandomState::with_seeds(a, b, c, d);
+        let block_len_max = usize::from(config.coap.block_size_max);
         Self {
             coap: Endpoint::new(config.coap, shard, coap_seed),
             settings,
@@ -129,6 +132,7 @@ impl Server {
             random,
             hasher,
             commands_given: 0,
+            block_len_max,
             shard,
             intake: Intake::Open,
             stats: Stats::default(),
@@ -372,7 +376,7 @@ impl Server {
             (Target::WellKnown, Code::GET) => self.on_discovery(now, &sender),
             (Target::Unknown, _) => self.refuse_request(now, &sender, Code::NOT_FOUND, &request),
             (Target::Directory | Target::Location(_) | Target::DataPush | Target::WellKnown, _) => {
-                self.refuse_request(now, &sender, Code::METHOD_NOT_ALLOWED, &request)
+                self.refuse_request(now, &sender, Code::METHOD_NOT_ALLOWED, &request);
             }
         }
     }

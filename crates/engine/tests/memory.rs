@@ -39,7 +39,7 @@ static ALLOCATOR: Counting = Counting;
 const DEVICES: u32 = 20_000;
 
 /// Bytes per device with one observation, after what is remembered of its Register is forgotten.
-const IDLE_BYTES_MAX: usize = 500;
+const IDLE_BYTES_MAX: usize = 400;
 
 /// Eight object links, as a typical device has.
 const LINKS: &[u8] = br#"</>;rt="oma.lwm2m";ct="60 110 112 11542",</1/0>,</2/0>,</3/0>,</4/0>,</5/0>,</6/0>,</3303/0>,</3304/0>"#;

@@ -49,6 +49,7 @@ pub(super) struct Stored {
     pub(super) phase: LifetimePhase,
     pub(super) window: Window,
     pub(super) route: Route,
+    pub(super) credit: u32,
     pub(super) observations: Vec<StoredObservation>,
     pub(super) commands: Vec<Accepted>,
 }
@@ -83,6 +84,7 @@ pub(super) fn write<'a>(
     writer.u8(u8::from(registration.lifetime == LifetimePhase::Late));
     writer.u8(u8::from(registration.window == Window::Closed));
     writer.u8(u8::from(registration.route == Route::Proven));
+    writer.u32(registration.credit);
     let observations: Vec<_> = observations.collect();
     // Chains are built from the front, so the last one is restored first.
     writer.list(observations.into_iter().rev(), |writer, (observation, state)| {
@@ -121,6 +123,7 @@ impl Stored {
             phase: flag(reader, LifetimePhase::Running, LifetimePhase::Late)?,
             window: flag(reader, Window::Open, Window::Closed)?,
             route: flag(reader, Route::Unproven, Route::Proven)?,
+            credit: reader.u32()?,
             observations: reader.list(|reader| read_observation(reader, clocks))?,
             commands: reader.list(|reader| read_command(reader, clocks))?,
         })

@@ -5,7 +5,6 @@ use std::collections::BTreeMap;
 use coap::{Code, Duration, Instant, Type};
 
 use super::{Change, Record, RecordError};
-use crate::event::Event;
 use crate::identity::{Identity, RegistrationId};
 use crate::server::Datagram;
 use crate::settings::Settings;

@@ -302,10 +302,12 @@ impl Rig {
     }
 
     pub(crate) fn finished(&self) -> Vec<&CommandFinished> {
-        let finished = |event| match event {
-            &Event::CommandFinished(ref finished) => Some(&**finished),
-            _ => None,
-        };
+        fn finished(event: &Event) -> Option<&CommandFinished> {
+            match event {
+                Event::CommandFinished(finished) => Some(finished),
+                _ => None,
+            }
+        }
         self.events.iter().filter_map(finished).collect()
     }
 
@@ -318,10 +320,12 @@ impl Rig {
     }
 
     pub(crate) fn notifications(&self) -> Vec<&Notification> {
-        let notified = |event| match event {
-            &Event::Notified(ref notification) => Some(&**notification),
-            _ => None,
-        };
+        fn notified(event: &Event) -> Option<&Notification> {
+            match event {
+                Event::Notified(notification) => Some(notification),
+                _ => None,
+            }
+        }
         self.events.iter().filter_map(notified).collect()
     }
 

@@ -72,7 +72,7 @@ impl Pair {
             self.drain_server();
             let Some(parcel) = self.link.poll_parcel(self.micros()) else { return };
             match parcel.direction {
-                Direction::ToServer => self.to_server(parcel.address, &parcel.bytes),
+                Direction::ToServer => self.arrive(parcel.address, &parcel.bytes),
                 Direction::ToDevice if parcel.address == self.port => {
                     self.device.handle_datagram(self.now, &parcel.bytes);
                 }
@@ -81,7 +81,7 @@ impl Pair {
         }
     }
 
-    fn to_server(&mut self, port: u16, bytes: &[u8]) {
+    fn arrive(&mut self, port: u16, bytes: &[u8]) {
         let datagram = Datagram { peer: self.peer(port), identity: &Identity::None, bytes };
         let wall = WALL + (self.micros() / 1000) as i64;
         if self.server.handle_datagram(self.now, wall, datagram) != Routed::Handled {
@@ -142,10 +142,12 @@ impl Pair {
     }
 
     pub(crate) fn finished(&self) -> Vec<&CommandFinished> {
-        let finished = |event| match event {
-            &Event::CommandFinished(ref finished) => Some(&**finished),
-            _ => None,
-        };
+        fn finished(event: &Event) -> Option<&CommandFinished> {
+            match event {
+                Event::CommandFinished(finished) => Some(finished),
+                _ => None,
+            }
+        }
         self.events.iter().filter_map(finished).collect()
     }
 
