@@ -1,10 +1,19 @@
 //! The program: sockets, clocks, threads and the MQTT and HTTP sides around the pure engine.
 
 pub mod cli;
+pub mod clock;
 pub mod config;
 pub mod data_dir;
+pub mod directory;
+pub mod downlink;
+pub mod filters;
 pub mod http;
+pub mod inbox;
 pub mod mqtt;
+pub mod objects;
 pub mod outbox;
+pub mod pump;
+pub mod service;
 pub mod settings;
+pub mod shard;
 pub mod telemetry;

@@ -8,8 +8,11 @@ use bridge::{FirmwareNotify, ResponseTopics, StaleNotifications, TopicSetting, U
 use engine::{AcceptedVersion, QueueLimits, QueueOverflow, Rebind};
 
 use crate::config::{
-    self, Acceptance, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, Topic, UpdatePublish, WhenFull,
+    self, Acceptance, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, MqttProtocol, Topic,
+    UpdatePublish, WhenFull,
 };
+use crate::mqtt::external::{AddressError, ExternalConfig, Protocol};
+use crate::telemetry::Redacted;
 
 /// Settings that the engine takes at run time.
 pub fn engine_settings(config: &Config) -> engine::Settings {
@@ -124,7 +127,7 @@ pub fn bridge_settings(config: &Config) -> bridge::Settings {
     }
 }
 
-/// Listeners are numbered in the order of their names.
+/// Listeners are numbered in the order of their names, as [`crate::shard::Parts::sockets`] is.
 fn listener_mountpoints(config: &Config) -> BTreeMap<u16, String> {
     let numbered = config.listeners.values().zip(0u16..);
     numbered
@@ -154,5 +157,73 @@ fn topic(topic: &Topic) -> TopicSetting {
             _ => bridge::Qos::ExactlyOnce,
         }),
         retain: topic.retain,
+    }
+}
+
+/// Settings of the embedded broker.
+#[cfg(feature = "embedded-broker")]
+pub fn embedded(config: &Config) -> crate::mqtt::embedded::EmbeddedConfig {
+    let embedded = &config.mqtt.embedded;
+    crate::mqtt::embedded::EmbeddedConfig {
+        bind: embedded.bind,
+        max_connections: embedded.max_connections,
+        packet_max: u32::try_from(embedded.packet_max.get()).unwrap_or(u32::MAX),
+        queue_max: embedded.queue_max,
+        retained_max: embedded.retained_max,
+    }
+}
+
+/// Settings of the external broker, with `client_id` where the file names none.
+///
+/// # Errors
+/// What is wrong with the URL.
+pub fn external(config: &Config, client_id: String) -> Result<ExternalConfig, AddressError> {
+    let external = &config.mqtt.external;
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    Ok(ExternalConfig {
+        protocol: match config.mqtt.protocol {
+            MqttProtocol::V5 => Protocol::V5,
+            MqttProtocol::V311 => Protocol::V311,
+        },
+        username: text(&external.username),
+        password: Redacted::new(text(external.password.reveal())),
+        ca_file: (!external.ca_file.as_os_str().is_empty()).then(|| external.ca_file.clone()),
+        keep_alive: external.keep_alive.duration(),
+        session_expiry: external.session_expiry.duration(),
+        inflight_max: external.inflight_max,
+        packet_max: u32::try_from(external.packet_max.get()).unwrap_or(u32::MAX),
+        reconnect_min: external.reconnect_min.duration(),
+        reconnect_max: external.reconnect_max.duration(),
+        ..ExternalConfig::new(external.url.parse()?, client_id)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_defaults_of_the_file_are_those_of_the_parts() {
+        let config = Config::default();
+        let engine = engine_settings(&config);
+        let default = engine::Settings::default();
+        assert_eq!(engine.lifetime_min, default.lifetime_min);
+        assert_eq!(engine.lifetime_max, default.lifetime_max);
+        assert_eq!(engine.queue, default.queue);
+        assert_eq!(engine.command_timeout, default.command_timeout);
+        assert_eq!(engine.expiry_grace, default.expiry_grace);
+        assert_eq!(engine.queue_mode_window, default.queue_mode_window);
+        assert_eq!(bridge_settings(&config), bridge::Settings::default());
+        assert_eq!(endpoint_config(&config), engine::EndpointConfig::default());
+    }
+
+    #[test]
+    fn a_listener_without_mountpoint_takes_the_common_one() {
+        let mut config = Config::default();
+        let mut with = config.listeners["default"].clone();
+        with.mountpoint = "plant/%e/".to_owned();
+        config.listeners.insert("zzz".to_owned(), with);
+        let mounts = bridge_settings(&config).listener_mountpoints;
+        assert_eq!(mounts, BTreeMap::from([(1, "plant/%e/".to_owned())]));
     }
 }

@@ -1,0 +1,206 @@
+//! Commands from a broker to the shard of their device.
+//!
+//! What a message means is the job of `bridge`; this module finds the shard, waits a little when its
+//! queue is full, and reports what cannot be delivered. It returns only when a shard has taken the
+//! command or the refusal is on its way up: then the message is acknowledged to the broker.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bridge::{Bridge, Delivery, Downlink, Publication, Surroundings};
+use engine::{Command, CommandError};
+use lwm2m::Models;
+use parking_lot::{Mutex, RwLock};
+use tokio::time::{Instant, sleep};
+
+use crate::clock;
+use crate::inbox::{CommandInput, Input};
+use crate::mqtt::{Deliveries, Incoming};
+use crate::outbox::{Outbox, Reservation};
+use crate::shard::Shared;
+use crate::telemetry::{Pass, RateLimit};
+
+/// How often a full queue is looked at again. A shard empties 256 inputs in well under this.
+const RETRY: Duration = Duration::from_millis(2);
+
+/// How often a command may follow its device from shard to shard. A device that registers on another
+/// shard more often than this within a few milliseconds is reported as unknown.
+const HOPS_MAX: u8 = 4;
+
+/// What a queued command weighs besides its payload, in bytes.
+const COMMAND_OVERHEAD: usize = 256;
+
+/// The sink for commands.
+pub struct Commands {
+    shared: Arc<Shared>,
+    contract: RwLock<(Bridge, Arc<Models>)>,
+    /// The way up for refusals, which belong to no shard.
+    refusals: Mutex<Outbox>,
+    wait_max: Duration,
+    limit: Mutex<RateLimit>,
+    closed: AtomicBool,
+    counters: Arc<CommandCounters>,
+}
+
+/// What happened to messages on command topics before a shard saw them.
+#[derive(Debug, Default)]
+pub struct CommandCounters {
+    /// Unusable: dropped, nobody is told.
+    pub dropped: AtomicU64,
+    /// Unusable: the application is told.
+    pub refused: AtomicU64,
+    /// For a device that is not registered.
+    pub unknown: AtomicU64,
+    /// The queue of the shard, or the way up, stayed full.
+    pub queue_full: AtomicU64,
+}
+
+impl Commands {
+    /// A sink. `refusals` is an outbox of its own.
+    pub fn new(
+        shared: Arc<Shared>,
+        contract: (Bridge, Arc<Models>),
+        refusals: Outbox,
+        wait_max: Duration,
+    ) -> Self {
+        Self {
+            shared,
+            contract: RwLock::new(contract),
+            refusals: Mutex::new(refusals),
+            wait_max,
+            limit: Mutex::default(),
+            closed: AtomicBool::new(false),
+            counters: Arc::default(),
+        }
+    }
+
+    /// Takes other settings or definitions.
+    pub fn set_contract(&self, bridge: Bridge, models: Arc<Models>) {
+        *self.contract.write() = (bridge, models);
+    }
+
+    /// From now on no message is taken, so none is acknowledged: a broker with a session for us
+    /// delivers it again after the restart.
+    pub fn close(&self) {
+        self.closed.store(true, Ordering::Release);
+    }
+
+    /// The counters.
+    pub fn counters(&self) -> Arc<CommandCounters> {
+        Arc::clone(&self.counters)
+    }
+
+    fn read(&self, incoming: &Incoming) -> Downlink {
+        let delivery = Delivery {
+            topic: &incoming.topic,
+            payload: &incoming.payload,
+            response_topic: incoming.response_topic.as_deref(),
+            correlation: incoming.correlation.as_deref(),
+            expiry: incoming.expiry,
+            retained: incoming.retained,
+        };
+        let contract = self.contract.read();
+        let (bridge, models) = &*contract;
+        let known =
+            |name: &lwm2m::EndpointName| self.shared.directory.find(name.as_str()).is_some();
+        bridge.downlink_to(self.shared.clock.now(), &delivery, models, known)
+    }
+
+    async fn hand_over(&self, command: Command, size: usize) {
+        let deadline = Instant::now() + self.wait_max;
+        let mut command = command;
+        loop {
+            // Looked up anew each time: the device may move while its shard is full.
+            let Some((endpoint, home)) = self.shared.directory.name(command.endpoint.as_str())
+            else {
+                count(&self.counters.unknown);
+                return self.report(&command, &CommandError::UnknownDevice);
+            };
+            command.endpoint = endpoint;
+            match self.offer(command, usize::from(home.shard), size) {
+                Ok(()) => return,
+                Err(refused) => command = refused,
+            }
+            if Instant::now() >= deadline {
+                count(&self.counters.queue_full);
+                return self.report(&command, &CommandError::QueueFull);
+            }
+            sleep(RETRY).await;
+        }
+    }
+
+    fn offer(&self, command: Command, shard: usize, size: usize) -> Result<(), Command> {
+        let Some(inbox) = self.shared.inboxes.get(shard) else { return Err(command) };
+        let Some(reservation) = self.reserve() else { return Err(command) };
+        let input = CommandInput { command, reservation, hops: HOPS_MAX };
+        match inbox.offer(Input::Command(Box::new(input)), size + COMMAND_OVERHEAD) {
+            Ok(()) => Ok(()),
+            Err(Input::Command(input)) => Err(input.command),
+            Err(_) => unreachable!("the inbox hands back what it was given"),
+        }
+    }
+
+    fn reserve(&self) -> Option<Reservation> {
+        self.refusals.lock().reserve()
+    }
+
+    fn report(&self, command: &Command, reason: &CommandError) {
+        let mut publications = Vec::new();
+        {
+            let contract = self.contract.read();
+            let (bridge, models) = &*contract;
+            let surroundings = Surroundings { models, wall_ms: clock::wall_ms() };
+            bridge.clone().refused(command, reason, surroundings, &mut publications);
+        }
+        for publication in publications {
+            self.publish(publication);
+        }
+        self.log(reason.name(), command.endpoint.as_str(), &reason.to_string());
+    }
+
+    /// A refusal that does not fit is dropped: the broker would have to be away for long, and
+    /// applications that flood it with unusable commands must not take its place from devices.
+    fn publish(&self, publication: Publication) {
+        let refusals = self.refusals.lock();
+        if refusals.try_push(publication).is_ok() {
+            refusals.wake();
+        } else {
+            count(&self.counters.dropped);
+        }
+    }
+
+    fn log(&self, kind: &'static str, endpoint: &str, reason: &str) {
+        let pass = self.limit.lock().pass(kind, std::time::Instant::now());
+        if let Pass::Write { suppressed } = pass {
+            tracing::warn!(event = "command_refused", kind, endpoint, reason, suppressed);
+        }
+    }
+}
+
+#[async_trait]
+impl Deliveries for Commands {
+    async fn deliver(&self, incoming: Incoming) {
+        if self.closed.load(Ordering::Acquire) {
+            return std::future::pending().await;
+        }
+        let size = incoming.payload.len();
+        match self.read(&incoming) {
+            Downlink::Command(command) => self.hand_over(*command, size).await,
+            Downlink::Refused { endpoint, publication, fault } => {
+                count(&self.counters.refused);
+                self.log("unusable_command", endpoint.as_str(), &fault.to_string());
+                self.publish(*publication);
+            }
+            Downlink::Dropped(fault) => {
+                count(&self.counters.dropped);
+                self.log("dropped_message", &incoming.topic, &fault.to_string());
+            }
+        }
+    }
+}
+
+fn count(counter: &AtomicU64) {
+    counter.fetch_add(1, Ordering::Relaxed);
+}

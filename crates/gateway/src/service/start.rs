@@ -1,0 +1,303 @@
+//! Starting: each part after those it needs, each failure with the setting that caused it.
+
+use std::sync::Arc;
+use std::thread::JoinHandle;
+
+use bridge::Bridge;
+use engine::Server;
+use lwm2m::Models;
+use tokio::sync::mpsc;
+use udpio::{Poller, Socket, SocketOptions};
+
+use super::demo::Demo;
+use super::{Addresses, Service, StartError, numbers};
+use crate::clock::Clock;
+use crate::config::{Config, Listener, MqttMode};
+use crate::data_dir::DataDir;
+use crate::directory::Directory;
+use crate::downlink::Commands;
+use crate::filters::ExactFilters;
+use crate::http::{self, Alive, Health, Phase};
+use crate::inbox::{Inbox, InboxLimits};
+use crate::mqtt::Northbound;
+use crate::outbox::{Outbox, outboxes};
+use crate::shard::{self, Parts, Shard, Shared};
+use crate::telemetry::Metrics;
+use crate::{objects, pump, settings};
+
+/// How often the health page learns whether the broker is there.
+const HEALTH_STEP: std::time::Duration = std::time::Duration::from_millis(200);
+
+impl Service {
+    /// Starts the gateway, with `demo` simulated devices.
+    ///
+    /// # Errors
+    /// [`StartError`] names the setting; whatever was started is stopped again.
+    pub async fn start(config: &Config, demo: usize) -> Result<Self, StartError> {
+        let data_dir = DataDir::lock(&config.data_dir, &listeners_shown(config))?;
+        let bridge = Bridge::new(settings::bridge_settings(config))?;
+        let models = objects::load(config);
+        let count = usize::from(config.shard_count());
+        let sockets = bind(config, count)?;
+        let mut addresses = Addresses { coap: sockets.addresses(), ..Addresses::default() };
+        let pollers = (0..count).map(|_| Poller::new()).collect::<Result<Vec<_>, _>>()?;
+        let shared = Arc::new(share(config, &pollers));
+        let metrics = Arc::new(Metrics::new(count));
+        // One outbox more than shards: refusals of commands belong to none.
+        let (mut ways_up, reader, monitor) = outboxes(count + 1, config.outbox.limits());
+        let refusals = ways_up.pop().ok_or_else(|| StartError::Mqtt("no outbox".to_owned()))?;
+        let contract = (bridge.clone(), Arc::clone(&models));
+        let wait_max = config.inbox.wait_max.duration();
+        let commands = Arc::new(Commands::new(Arc::clone(&shared), contract, refusals, wait_max));
+        let northbound = connect(config, &data_dir, &commands, &mut addresses).await?;
+        let wildcards = bridge.command_filters();
+        pump::subscribe(&*northbound, &shared, &wildcards).await;
+
+        let health = Arc::new(Health::new(count));
+        let seats = Seats { sockets: sockets.per_shard, pollers, ways_up };
+        let core = Core { config, bridge: &bridge, models: &models, shared: &shared };
+        let (shards, ended) = core.spawn(seats, &metrics, &health)?;
+        numbers::add_sources(&metrics, &monitor, &northbound, &commands);
+        let to_broker = pump::run(reader, Arc::clone(&northbound), Arc::clone(&shared), wildcards);
+        let tasks = vec![
+            tokio::spawn(to_broker),
+            tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
+        ];
+        health.enter(Phase::Running);
+        let mut service = Self {
+            addresses,
+            shared,
+            commands,
+            shards,
+            ended,
+            northbound,
+            tasks,
+            outbox: monitor,
+            drain_max: config.outbox.drain_max.duration(),
+            http: None,
+            health,
+            metrics,
+            demo: None,
+            _data_dir: data_dir,
+        };
+        match service.open_doors(config, demo, models).await {
+            Ok(()) => Ok(service),
+            Err(error) => {
+                service.stop().await;
+                Err(error)
+            }
+        }
+    }
+
+    async fn open_doors(
+        &mut self,
+        config: &Config,
+        demo: usize,
+        models: Arc<Models>,
+    ) -> Result<(), StartError> {
+        if config.http.enabled {
+            let pages = http::Shared {
+                health: Arc::clone(&self.health),
+                metrics: Arc::clone(&self.metrics),
+            };
+            let server = http::start(&config.http, pages, axum::Router::new()).await?;
+            self.addresses.http = Some(server.address());
+            self.http = Some(server);
+        }
+        if demo > 0 {
+            self.demo = Some(Demo::start(demo, &self.addresses, models)?);
+        }
+        Ok(())
+    }
+}
+
+fn share(config: &Config, pollers: &[Poller]) -> Shared {
+    let limits = InboxLimits { entries: config.inbox.entries, bytes: config.inbox.bytes.get() };
+    Shared {
+        directory: Directory::new(),
+        inboxes: pollers.iter().map(|poller| Inbox::new(limits, poller.waker())).collect(),
+        clock: Clock::new(),
+        exact_filters: ExactFilters::default(),
+    }
+}
+
+fn listeners_shown(config: &Config) -> String {
+    let binds: Vec<String> = config.listeners.values().map(|l| l.bind.to_string()).collect();
+    format!("listeners {}", binds.join(", "))
+}
+
+/// The sockets of all listeners, dealt out to the shards.
+struct Sockets {
+    names: Vec<(String, std::net::SocketAddr)>,
+    per_shard: Vec<Vec<Socket>>,
+}
+
+impl Sockets {
+    fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
+        self.names.clone()
+    }
+}
+
+fn bind(config: &Config, shards: usize) -> Result<Sockets, StartError> {
+    let mut sockets = Sockets {
+        names: Vec::new(),
+        per_shard: std::iter::repeat_with(Vec::new).take(shards).collect(),
+    };
+    for (name, listener) in &config.listeners {
+        let group = bind_listener(name, listener, shards)?;
+        if let Some(first) = group.first() {
+            sockets.names.push((name.clone(), first.local_addr()));
+        }
+        for (of_shard, socket) in sockets.per_shard.iter_mut().zip(group) {
+            of_shard.push(socket);
+        }
+    }
+    Ok(sockets)
+}
+
+fn bind_listener(
+    name: &str,
+    listener: &Listener,
+    shards: usize,
+) -> Result<Vec<Socket>, StartError> {
+    let size = |size: usize| (size > 0).then_some(size);
+    let options = SocketOptions {
+        recv_buffer: size(listener.recv_buffer.get()),
+        send_buffer: size(listener.send_buffer.get()),
+        ..SocketOptions::default()
+    };
+    udpio::bind_group(listener.bind, shards, &options).map_err(|error| {
+        let hint =
+            if error.is_in_use() { " (another gateway or LwM2M server has this port)" } else { "" };
+        StartError::Listener { name: name.to_owned(), error, hint }
+    })
+}
+
+async fn connect(
+    config: &Config,
+    data_dir: &DataDir,
+    commands: &Arc<Commands>,
+    addresses: &mut Addresses,
+) -> Result<Arc<dyn Northbound>, StartError> {
+    let deliveries = Arc::clone(commands);
+    match config.mqtt.mode {
+        MqttMode::Embedded => embedded(config, deliveries, addresses).await,
+        MqttMode::External => {
+            let client_id = match config.mqtt.external.client_id.as_str() {
+                "" => data_dir.client_id()?,
+                given => given.to_owned(),
+            };
+            let external = settings::external(config, client_id)
+                .map_err(|error| StartError::Mqtt(format!("mqtt.external.url: {error}")))?;
+            addresses.mqtt.clone_from(&config.mqtt.external.url);
+            let client = crate::mqtt::external::External::start(external, deliveries)
+                .map_err(|error| StartError::Mqtt(error.to_string()))?;
+            Ok(Arc::new(client))
+        }
+    }
+}
+
+#[cfg(feature = "embedded-broker")]
+async fn embedded(
+    config: &Config,
+    deliveries: Arc<Commands>,
+    addresses: &mut Addresses,
+) -> Result<Arc<dyn Northbound>, StartError> {
+    let broker = crate::mqtt::embedded::Embedded::start(&settings::embedded(config), deliveries)
+        .await
+        .map_err(|error| StartError::Mqtt(error.to_string()))?;
+    addresses.mqtt = format!("mqtt://{}", broker.address());
+    addresses.broker = Some(broker.address());
+    Ok(Arc::new(broker))
+}
+
+#[cfg(not(feature = "embedded-broker"))]
+async fn embedded(
+    _: &Config,
+    _: Arc<Commands>,
+    _: &mut Addresses,
+) -> Result<Arc<dyn Northbound>, StartError> {
+    let text = "mqtt.mode = \"embedded\": this program was built without the embedded broker";
+    Err(StartError::Mqtt(text.to_owned()))
+}
+
+/// What each shard gets of its own.
+struct Seats {
+    sockets: Vec<Vec<Socket>>,
+    pollers: Vec<Poller>,
+    ways_up: Vec<Outbox>,
+}
+
+/// What all shards are made from.
+struct Core<'a> {
+    config: &'a Config,
+    bridge: &'a Bridge,
+    models: &'a Arc<Models>,
+    shared: &'a Arc<Shared>,
+}
+
+type Threads = (Vec<JoinHandle<std::io::Result<()>>>, mpsc::Receiver<()>);
+
+impl Core<'_> {
+    fn spawn(
+        &self,
+        seats: Seats,
+        metrics: &Metrics,
+        health: &Arc<Health>,
+    ) -> Result<Threads, StartError> {
+        let (ending, ended) = mpsc::channel(1);
+        let engine_settings = Arc::new(settings::engine_settings(self.config));
+        let dealt = seats.sockets.into_iter().zip(seats.pollers).zip(seats.ways_up);
+        let mut shards = Vec::new();
+        for (number, ((sockets, poller), outbox)) in (0u8..=u8::MAX).zip(dealt) {
+            let engine_config = engine::Config {
+                coap: settings::endpoint_config(self.config),
+                ..engine::Config::default()
+            };
+            let (settings, models) = (Arc::clone(&engine_settings), Arc::clone(self.models));
+            let server = Server::new(engine_config, settings, models, number, seed()?);
+            let parts = Parts {
+                number,
+                sockets,
+                poller,
+                server,
+                bridge: self.bridge.clone(),
+                models: Arc::clone(self.models),
+                outbox,
+                hold_max: self.config.outbox.hold_max.duration(),
+                metrics: Arc::clone(&metrics.shards()[usize::from(number)]),
+            };
+            let shard = Shard::new(parts, Arc::clone(self.shared))?;
+            let watch = Watch { _alive: health.shard_started(), ending: ending.clone() };
+            shards.push(shard::spawn(shard, watch)?);
+        }
+        Ok((shards, ended))
+    }
+}
+
+/// Lives as long as a shard's thread, and says when it ends, by a panic too.
+struct Watch {
+    _alive: Alive,
+    ending: mpsc::Sender<()>,
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        // Full: somebody has said it already.
+        let _ = self.ending.try_send(());
+    }
+}
+
+fn seed() -> Result<[u8; 32], StartError> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(std::io::Error::from)?;
+    Ok(seed)
+}
+
+async fn watch_broker(northbound: Arc<dyn Northbound>, health: Arc<Health>) {
+    let mut step = tokio::time::interval(HEALTH_STEP);
+    loop {
+        step.tick().await;
+        health.mqtt(northbound.connected());
+    }
+}

@@ -1,0 +1,261 @@
+//! Where events go: publications into the outbox, completions back, counters and log lines.
+//!
+//! The rules for a full outbox are those of design section 4: outcomes of commands have their slot
+//! reserved; a confirmable notification is left unacknowledged so that the device repeats it; what
+//! cannot wait and cannot be repeated is dropped and counted.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bridge::{Bridge, Publication, Surroundings};
+use engine::{
+    Command, CommandError, Completion, Device, Event, Instant, Intake, Reliability, ReplyTo,
+};
+use lwm2m::Models;
+
+use super::Shard;
+use crate::clock;
+use crate::filters::ExactFilters;
+use crate::outbox::{Full, Outbox, Reservation};
+use crate::telemetry::Counter;
+
+/// Events of the life cycle that wait in the shard while the outbox is full. Registers are refused
+/// by then, so these are the Updates, ends and interim answers of devices that are registered
+/// already; 4 096 of 1 KiB are 4 MiB, and what comes on top is dropped and counted.
+const BACKLOG_MAX: usize = 4_096;
+
+/// The size of a registration's publication that is taken as usual, in bytes.
+const REGISTER_LEN: usize = 1_024;
+
+/// The shard's side of the way up.
+pub(super) struct Uplink {
+    bridge: Bridge,
+    models: Arc<Models>,
+    outbox: Outbox,
+    hold_max: Duration,
+    /// Since when the outbox refuses what is put into it.
+    full_since: Option<Instant>,
+    backlog: VecDeque<(Publication, Option<Reservation>)>,
+    publications: Vec<Publication>,
+    pushed: bool,
+}
+
+/// What became of an event that the device can repeat.
+enum Admission {
+    Taken,
+    Held,
+    Dropped,
+}
+
+impl Uplink {
+    pub(super) fn new(
+        bridge: Bridge,
+        models: Arc<Models>,
+        outbox: Outbox,
+        hold_max: Duration,
+    ) -> Self {
+        Self {
+            bridge,
+            models,
+            outbox,
+            hold_max,
+            full_since: None,
+            backlog: VecDeque::new(),
+            publications: Vec::new(),
+            pushed: false,
+        }
+    }
+
+    pub(super) fn set_bridge(&mut self, bridge: Bridge) {
+        self.bridge = bridge;
+    }
+
+    pub(super) fn set_models(&mut self, models: Arc<Models>) {
+        self.models = models;
+    }
+
+    /// Reports a command that no device will ever see.
+    pub(super) fn refuse(
+        &mut self,
+        command: Command,
+        reason: CommandError,
+        reservation: Reservation,
+    ) {
+        let mut publications = std::mem::take(&mut self.publications);
+        let surroundings = Surroundings { models: &self.models, wall_ms: clock::wall_ms() };
+        self.bridge.refused(&command, &reason, surroundings, &mut publications);
+        let mut slot = Some(reservation);
+        for publication in publications.drain(..) {
+            self.push(publication, slot.take());
+        }
+        self.publications = publications;
+    }
+
+    /// Wakes the MQTT side if anything was pushed in this turn.
+    pub(super) fn end_turn(&mut self) {
+        if std::mem::take(&mut self.pushed) {
+            self.outbox.wake();
+        }
+    }
+
+    fn exact_filter(&self, device: &Device) -> String {
+        self.bridge.exact_filter(device.peer.listener(), &device.endpoint)
+    }
+
+    /// Whether there is room for what cannot be refused any more once it is let in.
+    pub(super) fn has_room(&self) -> bool {
+        self.backlog.is_empty() && self.outbox.has_room(REGISTER_LEN)
+    }
+
+    fn translate(&mut self, event: &Event) {
+        let surroundings = Surroundings { models: &self.models, wall_ms: clock::wall_ms() };
+        self.bridge.uplink(event, surroundings, &mut self.publications);
+    }
+
+    /// Pushes what the outbox had no room for; the order of events stays.
+    fn drain_backlog(&mut self) {
+        while let Some((publication, reservation)) = self.backlog.pop_front() {
+            if let Err(Full(publication)) = self.push_now(publication, reservation) {
+                self.backlog.push_front((publication, None));
+                return;
+            }
+        }
+    }
+
+    fn push_now(
+        &mut self,
+        publication: Publication,
+        reservation: Option<Reservation>,
+    ) -> Result<(), Full> {
+        match reservation {
+            Some(reservation) => self.outbox.push_reserved(reservation, publication),
+            None => self.outbox.try_push(publication)?,
+        }
+        self.pushed = true;
+        Ok(())
+    }
+
+    /// Pushes, or keeps what does not fit; `false` when it had to be dropped.
+    fn push(&mut self, publication: Publication, reservation: Option<Reservation>) -> bool {
+        let waiting = if self.backlog.is_empty() {
+            match self.push_now(publication, reservation) {
+                Ok(()) => return true,
+                Err(Full(publication)) => (publication, None),
+            }
+        } else {
+            (publication, reservation)
+        };
+        let keep = waiting.1.is_some() || self.backlog.len() < BACKLOG_MAX;
+        if keep {
+            self.backlog.push_back(waiting);
+        }
+        keep
+    }
+
+    /// Pushes what the device repeats if it is not acknowledged.
+    fn admit(&mut self, now: Instant, repeatable: bool) -> Admission {
+        let mut publications = std::mem::take(&mut self.publications);
+        let mut admission = Admission::Taken;
+        for publication in publications.drain(..) {
+            if !self.backlog.is_empty() || self.push_now(publication, None).is_err() {
+                admission = self.refused(now, repeatable);
+            }
+        }
+        self.publications = publications;
+        if matches!(admission, Admission::Taken) {
+            self.full_since = None;
+        }
+        admission
+    }
+
+    fn refused(&mut self, now: Instant, repeatable: bool) -> Admission {
+        let since = *self.full_since.get_or_insert(now);
+        // A device gives its observer up when nobody answers for too long (RFC 7641 4.5): from then
+        // on it is told that all is well, and the loss is counted here.
+        if repeatable && now.saturating_since(since) <= self.hold_max {
+            Admission::Held
+        } else {
+            Admission::Dropped
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn publish_events(&mut self, now: Instant) {
+        self.uplink.drain_backlog();
+        while let Some(event) = self.server.poll_event() {
+            self.report(&event);
+            self.keep_directory(&event);
+            self.publish(now, &event);
+        }
+        let intake = if self.uplink.has_room() { Intake::Open } else { Intake::Full };
+        self.server.set_intake(intake);
+    }
+
+    fn publish(&mut self, now: Instant, event: &Event) {
+        self.uplink.translate(event);
+        match event {
+            Event::Notified(notification) => {
+                let repeatable = notification.reliability == Reliability::Confirmable;
+                let admission = self.uplink.admit(now, repeatable);
+                self.complete(now, &notification.reply_to, admission);
+            }
+            Event::Sent { reply_to, .. } => {
+                let admission = self.uplink.admit(now, true);
+                self.complete(now, reply_to, admission);
+            }
+            Event::CommandFinished(_) => {
+                let slot = self.reservations.pop();
+                self.push_all(slot);
+            }
+            _ => self.push_all(None), // What cannot be repeated waits in the shard.
+        }
+    }
+
+    fn push_all(&mut self, mut slot: Option<Reservation>) {
+        let mut publications = std::mem::take(&mut self.uplink.publications);
+        for publication in publications.drain(..) {
+            if !self.uplink.push(publication, slot.take()) {
+                self.metrics.add(Counter::OutboxFull, 1);
+            }
+        }
+        self.uplink.publications = publications;
+    }
+
+    fn complete(&mut self, now: Instant, reply_to: &ReplyTo, admission: Admission) {
+        let completion = match admission {
+            Admission::Taken => Completion::Accept,
+            Admission::Dropped => {
+                self.metrics.add(Counter::NotificationsDropped, 1);
+                Completion::Accept
+            }
+            Admission::Held => {
+                self.metrics.add(Counter::NotificationsHeld, 1);
+                Completion::Refuse
+            }
+        };
+        self.server.complete(now, reply_to, completion);
+    }
+
+    /// Keeps the directory and the exact filters in step with the registrations.
+    fn keep_directory(&self, event: &Event) {
+        match event {
+            Event::Registered { device, .. } => {
+                if ExactFilters::wants(device.endpoint.as_str()) {
+                    self.shared.exact_filters.hold(self.uplink.exact_filter(device));
+                }
+            }
+            Event::Deregistered { device }
+            | Event::Expired { device }
+            | Event::Replaced { device }
+            | Event::Kicked { device } => {
+                self.shared.directory.release(&device.endpoint, device.registration);
+                if ExactFilters::wants(device.endpoint.as_str()) {
+                    self.shared.exact_filters.release(&self.uplink.exact_filter(device));
+                }
+            }
+            _ => {} // All others leave the registration where it is.
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! What a shard does with its inputs and with claims.
+
+use engine::{Claim, ClaimAnswer, CommandError, Datagram, Identity, Instant, RegistrationId};
+
+use super::{INPUTS_MAX, Shard};
+use crate::clock;
+use crate::directory::Home;
+use crate::inbox::{CommandInput, Evict, Forwarded, Forwarding, HandedOver, Input};
+use crate::telemetry::{Counter, Reasons};
+
+impl Shard {
+    pub(super) fn take_inputs(&mut self, now: Instant) {
+        for _ in 0..INPUTS_MAX {
+            let Some(input) = self.inbox().next() else { break };
+            self.take(now, input);
+            if self.stopping {
+                break;
+            }
+        }
+    }
+
+    fn take(&mut self, now: Instant, input: Input) {
+        match input {
+            Input::Command(input) => self.submit(now, *input),
+            Input::Forwarded(forwarded) => self.take_forwarded(now, forwarded),
+            Input::Evict(evict) => self.evict(now, evict),
+            Input::HandedOver(left) => self.take_over(now, *left),
+            Input::Kick(endpoint) => {
+                self.server.kick(now, &endpoint);
+            }
+            Input::Settings(settings, bridge) => {
+                self.server.set_settings(settings);
+                self.uplink.set_bridge(*bridge);
+            }
+            Input::Models(models) => {
+                self.server.set_models(models.clone());
+                self.uplink.set_models(models);
+            }
+            Input::Stop => {
+                self.server.shut_down();
+                self.stopping = true;
+            }
+        }
+    }
+
+    fn submit(&mut self, now: Instant, input: CommandInput) {
+        let CommandInput { command, reservation, hops } = input;
+        match self.server.submit(now, command) {
+            Ok(_) => {
+                self.metrics.add(Counter::CommandsAccepted, 1);
+                self.reservations.push(reservation);
+            }
+            Err(refused) => {
+                let command = *refused.command;
+                // The device moved while the command was on its way.
+                let home = self.shared.directory.find(command.endpoint.as_str());
+                if let (CommandError::UnknownDevice, Some(home), Some(hops)) =
+                    (&refused.reason, home, hops.checked_sub(1))
+                    && home.shard != self.number
+                    && let Some(inbox) = self.shared.inboxes.get(usize::from(home.shard))
+                {
+                    let passed = CommandInput { command, reservation, hops };
+                    inbox.send(Input::Command(Box::new(passed)));
+                    return;
+                }
+                self.metrics.count(Reasons::CommandsRefused, refused.reason.name());
+                self.uplink.refuse(command, refused.reason, reservation);
+            }
+        }
+    }
+
+    fn take_forwarded(&mut self, now: Instant, forwarded: Forwarded) {
+        let Forwarded { peer, bytes, how } = forwarded;
+        self.metrics.add(Counter::ForwardedIn, 1);
+        match how {
+            Forwarding::Question { from, left } if left > 0 && !self.server.owns_address(&peer) => {
+                let left = left - 1;
+                let next = if left == 0 { from } else { self.next_shard() };
+                self.forward(next, peer, &bytes, Forwarding::Question { from, left });
+            }
+            Forwarding::ToOwner | Forwarding::Question { .. } => {
+                let datagram = Datagram { peer, identity: &Identity::None, bytes: &bytes };
+                self.server.handle_forwarded(now, clock::wall_ms(), datagram);
+            }
+        }
+    }
+
+    fn evict(&mut self, now: Instant, evict: Evict) {
+        let Evict { endpoint, registration, successor } = evict;
+        let handover = self.server.handle_evict(now, &endpoint, registration);
+        // The last events of the old registration go up before its successor may say anything.
+        self.settle(now);
+        let kept = self.reservations.len().saturating_sub(handover.len());
+        let reservations = self.reservations.split_off(kept);
+        if let Some(inbox) = self.shared.inboxes.get(usize::from(successor)) {
+            let left = HandedOver { endpoint, handover, reservations };
+            inbox.send(Input::HandedOver(Box::new(left)));
+        }
+    }
+
+    fn take_over(&mut self, now: Instant, left: HandedOver) {
+        self.reservations.extend(left.reservations);
+        self.server.handle_handover(now, &left.endpoint, left.handover);
+    }
+
+    pub(super) fn answer_claims(&mut self, now: Instant) {
+        while let Some(claim) = self.server.poll_claim() {
+            let answer = self.claim(&claim);
+            self.server.handle_claim(now, claim.id, answer);
+        }
+    }
+
+    fn claim(&self, claim: &Claim) -> ClaimAnswer {
+        let home = Home { shard: self.number, registration: claim.registration };
+        let former = self.shared.directory.claim(&claim.endpoint, home);
+        let elsewhere = former.filter(|home| home.shard != self.number);
+        if let Some(home) = elsewhere {
+            self.ask_to_evict(claim, home.shard, home.registration);
+        }
+        ClaimAnswer::Granted { evict: elsewhere.is_some() }
+    }
+
+    fn ask_to_evict(&self, claim: &Claim, shard: u8, registration: RegistrationId) {
+        if let Some(inbox) = self.shared.inboxes.get(usize::from(shard)) {
+            let endpoint = claim.endpoint.clone();
+            inbox.send(Input::Evict(Evict { endpoint, registration, successor: self.number }));
+        }
+    }
+}

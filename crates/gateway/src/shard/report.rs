@@ -1,0 +1,204 @@
+//! What a shard counts and logs.
+//!
+//! The life cycle of devices is logged at `info`, but never more than a few lines a second: a fleet
+//! that comes back after an outage must not wait for the log. Notes are logged once per kind and
+//! minute. Notifications and commands are logged at `debug`.
+
+use std::time::{Duration, Instant};
+
+use engine::{CommandError, Event, Note, Reliability, UpdateContent};
+
+use super::Shard;
+use crate::telemetry::{Counter, Gauge, Pass, RateLimit, Reasons};
+
+/// Lines about the life cycle per shard and second: enough to watch a laboratory, few enough that a
+/// fleet of a million does not feel them.
+const LIFE_CYCLE_LINES: u32 = 50;
+
+/// How often what was left out is summed up.
+const SUM_UP: Duration = Duration::from_secs(60);
+
+/// Decides which log lines are written.
+pub(super) struct EventLog {
+    limit: RateLimit,
+    second: Instant,
+    lines: u32,
+    left_out: u64,
+    summed_up: Instant,
+}
+
+impl Default for EventLog {
+    fn default() -> Self {
+        let now = Instant::now();
+        Self { limit: RateLimit::default(), second: now, lines: 0, left_out: 0, summed_up: now }
+    }
+}
+
+impl EventLog {
+    fn event(&mut self, event: &Event) {
+        match event {
+            Event::Noted(note) => self.note(note),
+            Event::Notified(_) | Event::Sent { .. } | Event::CommandAcked { .. } => {
+                tracing::debug!(event = event.name(), endpoint = endpoint(event));
+            }
+            Event::CommandFinished(finished) => {
+                let outcome = outcome(&finished.result);
+                tracing::debug!(
+                    event = "command_finished",
+                    endpoint = finished.endpoint.as_str(),
+                    operation = ?finished.operation,
+                    path = %finished.path,
+                    outcome,
+                );
+            }
+            Event::AddressChanged { device, from } => {
+                if self.life_cycle() {
+                    let (name, address) = (device.endpoint.as_str(), device.peer.remote());
+                    let former = from.remote();
+                    tracing::info!(event = "address_changed", endpoint = name, %address, %former);
+                }
+            }
+            Event::Registered { device, .. }
+            | Event::Updated { device, .. }
+            | Event::Deregistered { device }
+            | Event::Late { device }
+            | Event::Expired { device }
+            | Event::Replaced { device }
+            | Event::Kicked { device } => {
+                if self.life_cycle() {
+                    let address = device.peer.remote();
+                    let (name, lifetime) = (device.endpoint.as_str(), device.info.lifetime);
+                    tracing::info!(event = event.name(), endpoint = name, %address, %lifetime);
+                }
+            }
+        }
+    }
+
+    fn life_cycle(&mut self) -> bool {
+        let now = Instant::now();
+        if now.duration_since(self.second) >= Duration::from_secs(1) {
+            self.second = now;
+            self.lines = 0;
+        }
+        self.lines = self.lines.saturating_add(1);
+        let pass = self.lines <= LIFE_CYCLE_LINES;
+        self.left_out += u64::from(!pass);
+        pass
+    }
+
+    fn note(&mut self, note: &Note) {
+        let kind = note.kind.name();
+        let Pass::Write { suppressed } = self.limit.pass(kind, Instant::now()) else { return };
+        let peer = note.who.peer.map(|peer| peer.remote().to_string());
+        let name = note.who.endpoint.as_ref().map(|name| name.as_str());
+        tracing::warn!(
+            event = "note",
+            kind,
+            detail = ?note.kind,
+            endpoint = name,
+            address = peer,
+            evidence = %note.evidence,
+            suppressed,
+        );
+    }
+
+    /// Says how many lines were left out, about once a minute.
+    fn sum_up(&mut self) {
+        let now = Instant::now();
+        if now.duration_since(self.summed_up) < SUM_UP {
+            return;
+        }
+        self.summed_up = now;
+        if self.left_out > 0 {
+            let lines = std::mem::take(&mut self.left_out);
+            tracing::info!(event = "life_cycle_lines_left_out", lines);
+        }
+        for (kind, suppressed) in self.limit.overdue(now) {
+            tracing::warn!(event = "note", kind, suppressed);
+        }
+    }
+}
+
+impl Shard {
+    pub(super) fn report(&mut self, event: &Event) {
+        self.count(event);
+        self.log.event(event);
+    }
+
+    fn count(&self, event: &Event) {
+        let metrics = &self.metrics;
+        match event {
+            Event::Notified(notification) => {
+                let kind = match notification.reliability {
+                    Reliability::Confirmable => Counter::NotificationsConfirmable,
+                    Reliability::NonConfirmable => Counter::NotificationsNonConfirmable,
+                };
+                metrics.add(kind, 1);
+                if notification.freshness == engine::Freshness::Stale {
+                    metrics.add(Counter::NotificationsStale, 1);
+                }
+                if notification.continuation == engine::Continuation::Ended {
+                    metrics.add(Counter::NotificationsFinal, 1);
+                }
+            }
+            Event::CommandFinished(finished) => {
+                let outcome = outcome(&finished.result);
+                metrics.count(Reasons::CommandsFinished, outcome);
+            }
+            Event::Noted(note) => metrics.count(Reasons::Notes, note.kind.name()),
+            Event::AddressChanged { .. } => metrics.add(Counter::AddressChanged, 1),
+            Event::Updated {
+                content: UpdateContent::WithLinks | UpdateContent::WithoutLinks,
+                ..
+            }
+            | Event::Registered { .. }
+            | Event::Deregistered { .. }
+            | Event::Late { .. }
+            | Event::Expired { .. }
+            | Event::Replaced { .. }
+            | Event::Kicked { .. }
+            | Event::Sent { .. }
+            | Event::CommandAcked { .. } => {} // Counted by the engine.
+        }
+    }
+
+    /// Mirrors the counters of the engine, once per turn.
+    pub(super) fn report_numbers(&mut self) {
+        self.log.sum_up();
+        let stats = *self.server.stats();
+        let mirrored = [
+            (Counter::Registered, stats.registered.saturating_sub(stats.replaced)),
+            (Counter::RegisteredAgain, stats.replaced),
+            (Counter::RegisterRepeated, stats.register_repeated),
+            (Counter::RegisterRefused, stats.register_refused),
+            (Counter::Updated, stats.updated),
+            (Counter::UpdateUnknown, stats.update_unknown),
+            (Counter::Deregistered, stats.deregistered),
+            (Counter::Expired, stats.expired),
+            (Counter::Evicted, stats.evicted),
+            (Counter::Kicked, stats.kicked),
+            (Counter::Late, stats.late),
+            (Counter::Sends, stats.sent),
+            (Counter::SendsRefused, stats.send_refused),
+        ];
+        for (counter, total) in mirrored {
+            self.metrics.mirror(counter, total);
+        }
+        self.metrics.set(Gauge::Devices, self.server.registrations() as u64);
+        self.metrics.set(Gauge::Observations, self.server.observations() as u64);
+        self.metrics.set(Gauge::CommandsQueued, self.reservations.len() as u64);
+        self.metrics.set(Gauge::InboxEntries, self.inbox().len() as u64);
+    }
+}
+
+fn endpoint(event: &Event) -> Option<&str> {
+    event.device().map(|device| device.endpoint.as_str())
+}
+
+fn outcome(result: &Result<engine::Answer, CommandError>) -> &'static str {
+    match result {
+        Ok(answer) if answer.code.is_success() => "success",
+        Ok(_) => "error_answer",
+        Err(error) => error.name(),
+    }
+}
