@@ -1,8 +1,8 @@
 //! The question "may this name register here?", and what passes between shards when it moves.
 //!
 //! The directory of endpoint names spans the shards and is the business of the driver: the engine
-//! asks by [`crate::Server::poll_claim`] and goes on when [`crate::Server::handle_claim`] is called.
-//! Making and ending registrations is the job of [`crate::registrations`].
+//! asks by [`crate::Server::poll_claim`] and goes on when [`crate::Server::handle_claim`] is
+//! called. Making and ending registrations is the job of [`crate::registrations`].
 
 use std::collections::{HashMap, VecDeque};
 
@@ -68,8 +68,8 @@ impl Handover {
 /// rule; a thousand of about 500 bytes are half a megabyte.
 const CLAIMS_MAX: usize = 1024;
 
-/// How long `Registered` waits for the shard that held the name before. Design: a slow shard must not
-/// keep a device from being announced.
+/// How long `Registered` waits for the shard that held the name before. Design: a slow shard must
+/// not keep a device from being announced.
 pub(crate) const HANDOVER_WAIT: Duration = Duration::from_millis(50);
 
 /// Events that a registration may have had before it is announced. More than a few cannot come in

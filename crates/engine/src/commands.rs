@@ -173,8 +173,8 @@ impl Server {
         (exchange, Some(Observing::New(id)))
     }
 
-    /// Cancels with the token of the observation if there is one (fact 33), else as EMQX does with a
-    /// new one: the device may know an observation that we do not.
+    /// Cancels with the token of the observation if there is one (fact 33), else as EMQX does with
+    /// a new one: the device may know an observation that we do not.
     fn send_cancel(
         &mut self,
         now: Instant,

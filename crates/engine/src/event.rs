@@ -44,7 +44,8 @@ pub struct RegisteredInfo {
 }
 
 impl RegisteredInfo {
-    /// The objects below the device's root, ascending, each with the version it was registered with.
+    /// The objects below the device's root, ascending, each with the version it was registered
+    /// with.
     #[must_use]
     pub fn objects(&self) -> &[ObjectVersion] {
         self.links.as_deref().map(ObjectLinks::objects).unwrap_or_default()

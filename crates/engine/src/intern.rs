@@ -1,7 +1,7 @@
 //! Sharing of what fleets repeat: object links, query attributes, origins of observations.
 //!
-//! A value is kept once and counted by its `Arc`s. Values that nobody uses any more are swept out when
-//! the table has doubled since the last sweep, so that a value costs amortised constant time.
+//! A value is kept once and counted by its `Arc`s. Values that nobody uses any more are swept out
+//! when the table has doubled since the last sweep, so that a value costs amortised constant time.
 
 use core::hash::Hash;
 use std::sync::Arc;

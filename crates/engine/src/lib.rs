@@ -1,9 +1,9 @@
 //! The LwM2M server as a pure state machine: OMA-TS-LightweightM2M_Core-V1_1_1 and Transport.
 //!
-//! [`Server`] owns a [`coap::Endpoint`] and the registrations, observations and commands of one shard.
-//! Everything enters by `handle_*`, `submit`, `complete` and `restore`; everything leaves by `poll_*`.
-//! There is no clock, socket, thread or lock: the driver brings time and datagrams. Topics and JSON
-//! are the job of `bridge`, the loop around it all that of `gateway`.
+//! [`Server`] owns a [`coap::Endpoint`] and the registrations, observations and commands of one
+//! shard. Everything enters by `handle_*`, `submit`, `complete` and `restore`; everything leaves by
+//! `poll_*`. There is no clock, socket, thread or lock: the driver brings time and datagrams.
+//! Topics and JSON are the job of `bridge`, the loop around it all that of `gateway`.
 
 #![forbid(unsafe_code)]
 #![cfg_attr(

@@ -10,8 +10,8 @@ use lwm2m::EndpointName;
 
 use crate::identity::RegistrationId;
 
-/// The bytes of evidence that a note keeps. A datagram of garbage shows what it is in this much, and
-/// the largest queue of events (65 536) then holds at most 4 MiB of evidence.
+/// The bytes of evidence that a note keeps. A datagram of garbage shows what it is in this much,
+/// and the largest queue of events (65 536) then holds at most 4 MiB of evidence.
 pub const EVIDENCE_LEN_MAX: usize = 64;
 
 /// Something that did not go the usual way.

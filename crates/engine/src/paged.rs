@@ -1,7 +1,7 @@
 //! A vector that grows by pages: no element ever moves, and nothing is copied when it grows.
 //!
-//! A plain `Vec` of a million registrations would double its 150 MB at an unlucky moment and stop the
-//! shard for as long as the copy takes.
+//! A plain `Vec` of a million registrations would double its 150 MB at an unlucky moment and stop
+//! the shard for as long as the copy takes.
 
 /// Elements per page. A page of registrations (about 150 bytes each) is then about 38 KB, small
 /// enough to be returned to the allocator's bins and large enough that pages are few.

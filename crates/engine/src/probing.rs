@@ -1,9 +1,9 @@
 //! Addresses that have not shown that they hear us: design section 6, RFC 9175 2.4 in spirit.
 //!
 //! Whoever registers over plain UDP may have made up its address. Until something sent there was
-//! answered, one request of ours is on its way at a time, and [`coap`] sends at most three times what
-//! came from there. A write that does not fit into that would never leave, so a small read goes before
-//! it: its answer, whatever it says, proves the address.
+//! answered, one request of ours is on its way at a time, and [`coap`] sends at most three times
+//! what came from there. A write that does not fit into that would never leave, so a small read
+//! goes before it: its answer, whatever it says, proves the address.
 
 use coap::{Code, Instant, OptionList, Request, RequestOptions};
 
@@ -19,8 +19,8 @@ const REQUEST_OVERHEAD: usize = 64;
 const PROBE_PATH: [&str; 3] = ["1", "0", "1"];
 
 impl Server {
-    /// Whether the next command may leave for an address that is not proven. Sends a probe if that is
-    /// what is missing.
+    /// Whether the next command may leave for an address that is not proven. Sends a probe if that
+    /// is what is missing.
     pub(crate) fn may_send_unproven(&mut self, now: Instant, key: Key) -> bool {
         let Some(registration) = self.registry.get(key) else { return false };
         let Some(queue) = registration.queue.as_deref() else { return false };

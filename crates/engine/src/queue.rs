@@ -1,7 +1,7 @@
 //! The queue of one device, and when it may be emptied: OMA Transport 6.5 (queue mode).
 //!
-//! One queue holds what waits and what is in flight, so that every accepted command is in exactly one
-//! place until it ends. Sending is the job of [`crate::commands`].
+//! One queue holds what waits and what is in flight, so that every accepted command is in exactly
+//! one place until it ends. Sending is the job of [`crate::commands`].
 
 use std::collections::VecDeque;
 

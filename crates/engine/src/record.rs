@@ -101,8 +101,8 @@ impl Server {
         record
     }
 
-    /// Records of the registrations of a page as they are now, and where the next page begins: for a
-    /// snapshot, or before a clean stop.
+    /// Records of the registrations of a page as they are now, and where the next page begins: for
+    /// a snapshot, or before a clean stop.
     #[must_use]
     pub fn dump(
         &self,
@@ -136,7 +136,8 @@ impl Server {
         Ok(self.take_back(now, id, stored))
     }
 
-    /// Notes that a registration is not what the store knows. Many changes in a turn are one record.
+    /// Notes that a registration is not what the store knows. Many changes in a turn are one
+    /// record.
     pub(crate) fn record(&mut self, key: Key) {
         if !self.records.is_on() {
             return;

@@ -1,7 +1,7 @@
 //! Register, re-Register, Update, Deregister and expiry: OMA Core 6.2.
 //!
-//! The device is answered first, then everybody else hears of it. Whether a request can be granted is
-//! judged by [`crate::interface::registration`]; how a registration is kept is the business of
+//! The device is answered first, then everybody else hears of it. Whether a request can be granted
+//! is judged by [`crate::interface::registration`]; how a registration is kept is the business of
 //! [`crate::registry`], whether another shard has the name that of [`crate::claim`].
 
 use core::num::NonZeroU64;
@@ -25,11 +25,12 @@ use crate::registry::{Key, LifetimePhase, Registration, Route};
 use crate::server::{Intake, Sender, Server};
 use crate::settings::Rebind;
 
-/// Recognises a Register that is sent again: a keyed hash of token, message id, options and payload.
+/// Recognises a Register that is sent again: a keyed hash of token, message id, options and
+/// payload.
 pub(crate) type Fingerprint = NonZeroU64;
 
-/// How long after the first Register a repetition of it may arrive: MAX_TRANSMIT_SPAN with the default
-/// parameters of RFC 7252 4.8.2, since the device's own are not known.
+/// How long after the first Register a repetition of it may arrive: MAX_TRANSMIT_SPAN with the
+/// default parameters of RFC 7252 4.8.2, since the device's own are not known.
 const REPETITION_SPAN: Duration = Duration::from_secs(45);
 
 /// When a device that was turned away for lack of room is to try again, in seconds.
@@ -163,7 +164,8 @@ impl Server {
         true
     }
 
-    /// The timer of a registration fired: its lifetime or that of a waiting command may have passed.
+    /// The timer of a registration fired: its lifetime or that of a waiting command may have
+    /// passed.
     pub(crate) fn on_timer(&mut self, now: Instant, key: Key) {
         self.expire_commands(now, key);
         let grace = self.settings.expiry_grace;

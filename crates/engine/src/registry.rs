@@ -1,8 +1,8 @@
 //! The registrations of a shard: OMA Core 6.2.
 //!
-//! A million of them are kept, most of them asleep, so a [`Registration`] is a flat record in a paged
-//! slab; name, id and address lead to it by tables of `u32`. What a Register says is the job of
-//! [`crate::interface::registration`], commands that wait that of [`crate::queue`].
+//! A million of them are kept, most of them asleep, so a [`Registration`] is a flat record in a
+//! paged slab; name, id and address lead to it by tables of `u32`. What a Register says is the job
+//! of [`crate::interface::registration`], commands that wait that of [`crate::queue`].
 
 use core::num::NonZeroU64;
 use std::sync::Arc;
@@ -23,9 +23,9 @@ use crate::queue::{Queue, Reachability, Window};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub(crate) struct Key(pub(crate) u32);
 
-/// How far ahead a timer is set at most. Later deadlines are looked at each time it fires: a million
-/// registrations cost 280 looks a second, and timers of registrations long gone are forgotten within
-/// the hour instead of after ten days.
+/// How far ahead a timer is set at most. Later deadlines are looked at each time it fires: a
+/// million registrations cost 280 looks a second, and timers of registrations long gone are
+/// forgotten within the hour instead of after ten days.
 const TIMER_AHEAD_MAX: Duration = Duration::from_secs(3600);
 
 /// One registered device.
@@ -170,8 +170,8 @@ impl Registration {
     }
 }
 
-/// A place in the slab. Its timer outlives the registration, so that devices which come and go do not
-/// leave a timer behind each time.
+/// A place in the slab. Its timer outlives the registration, so that devices which come and go do
+/// not leave a timer behind each time.
 #[derive(Debug, Default)]
 struct Slot {
     registration: Option<Registration>,

@@ -52,8 +52,8 @@ pub enum Routed {
     /// It belongs to this shard: hand it to [`Server::handle_forwarded`] there. A number beyond the
     /// shards there are stands for that number modulo their count.
     Forward(u8),
-    /// A Send from an address that is not known here. Ask the others by [`Server::owns_address`]; give
-    /// it to the one that does, else back to this one, by [`Server::handle_forwarded`].
+    /// A Send from an address that is not known here. Ask the others by [`Server::owns_address`];
+    /// give it to the one that does, else back to this one, by [`Server::handle_forwarded`].
     AskOthers,
 }
 
@@ -101,8 +101,8 @@ pub struct Server {
 }
 
 impl Server {
-    /// The server of a shard. `seed` is 32 bytes that nobody can guess: registration ids, tokens and
-    /// the keys of hash tables come from it.
+    /// The server of a shard. `seed` is 32 bytes that nobody can guess: registration ids, tokens
+    /// and the keys of hash tables come from it.
     #[must_use]
     pub fn new(
         config: Config,
@@ -142,8 +142,8 @@ impl Server {
         }
     }
 
-    /// The shard that a datagram belongs to by what it carries: a token or a registration id. `None`
-    /// if it carries neither, and belongs to whoever received it.
+    /// The shard that a datagram belongs to by what it carries: a token or a registration id.
+    /// `None` if it carries neither, and belongs to whoever received it.
     #[must_use]
     pub fn route(datagram: &[u8]) -> Option<u8> {
         match Bearing::of(datagram) {
@@ -289,7 +289,8 @@ impl Server {
         }
     }
 
-    /// Hands an event of a device up, or keeps it back until the device's registration is announced.
+    /// Hands an event of a device up, or keeps it back until the device's registration is
+    /// announced.
     pub(crate) fn emit(&mut self, key: Key, event: Event) {
         let held = self.registry.get(key).is_some_and(|found| found.stage == Stage::Held);
         if held && self.pending.is_full(key) {

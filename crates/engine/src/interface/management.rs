@@ -1,7 +1,8 @@
 //! Operations as CoAP requests and their answers: OMA Core 6.3, 6.4; Transport 6.4.3.
 //!
-//! An operation is prepared when its command is accepted, so that what cannot be written is refused at
-//! once; the device's alternate path goes in front when it is sent. When that is, the queue decides.
+//! An operation is prepared when its command is accepted, so that what cannot be written is refused
+//! at once; the device's alternate path goes in front when it is sent. When that is, the queue
+//! decides.
 
 use core::fmt::Write;
 

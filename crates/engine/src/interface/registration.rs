@@ -1,7 +1,7 @@
 //! Register and Update judged by settings and profile: OMA Core 6.2.1, 6.2.2, Transport 6.4.1.
 //!
-//! A request becomes what is to be registered, or a [`Refusal`] with its code and text. Keeping it is
-//! the job of [`crate::registry`], answering that of [`crate::registrations`].
+//! A request becomes what is to be registered, or a [`Refusal`] with its code and text. Keeping it
+//! is the job of [`crate::registry`], answering that of [`crate::registrations`].
 
 use coap::{Code, OptionList, Options};
 use lwm2m::registration::{

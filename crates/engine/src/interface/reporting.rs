@@ -1,7 +1,7 @@
 //! Notifications and Sends: OMA Core 6.4, RFC 7641.
 //!
-//! What comes is handed up undecoded with its `reply_to`: the device is answered when the driver says
-//! so. What is observed is known to [`crate::observations`].
+//! What comes is handed up undecoded with its `reply_to`: the device is answered when the driver
+//! says so. What is observed is known to [`crate::observations`].
 
 use coap::{Code, Freshness, Incoming, Instant, ObservationId, Reliability, Type};
 use lwm2m::{Format, Path, codec};

@@ -1,7 +1,7 @@
 //! The bytes of a record: numbers in network order, texts behind their length.
 //!
-//! What stands in which order is the business of [`crate::record`]. Reading never trusts a length: a
-//! damaged record ends in `None`, not in memory that is asked for.
+//! What stands in which order is the business of [`crate::record`]. Reading never trusts a length:
+//! a damaged record ends in `None`, not in memory that is asked for.
 
 use coap::{Instant, OptionList, OptionNumber, Peer};
 use core::net::{IpAddr, Ipv6Addr, SocketAddr, SocketAddrV6};

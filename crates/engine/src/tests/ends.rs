@@ -6,7 +6,7 @@ use proptest::prelude::*;
 use super::rig::{LINKS, Msg, Rig, cancel, execute, name, observe, peer, peer_at, read};
 use crate::{CommandError, CommandId, Priority, QueueLimits, QueueOverflow, Settings};
 
-/// Case A1, fact 19: DELETE ends what is pending.
+/// Fact 19: (case A1) DELETE ends what is pending.
 #[test]
 fn a_deregister_ends_pending_commands() {
     let (mut rig, location) = Rig::registered(Settings::default());

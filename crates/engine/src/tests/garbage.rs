@@ -71,7 +71,9 @@ proptest! {
 
     /// Nobody guesses a token: an answer with another one is no answer.
     #[test]
-    fn answers_with_foreign_tokens_are_ignored(bytes in proptest::collection::vec(any::<u8>(), 0..9)) {
+    fn answers_with_foreign_tokens_are_ignored(
+        bytes in proptest::collection::vec(any::<u8>(), 0..9),
+    ) {
         let (mut rig, location) = Rig::registered(Settings::default());
         rig.submit(read("/3/0/1")).unwrap();
         let request = rig.take_request();

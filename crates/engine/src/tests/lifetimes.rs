@@ -52,7 +52,7 @@ fn without_a_grace_nothing_is_late() {
     assert_eq!(rig.take_names(), ["expired"]);
 }
 
-/// Fact 6, case ETS 107: Register and Update restart the lifetime, other traffic does not.
+/// Fact 6: (case ETS 107) Register and Update restart the lifetime, other traffic does not.
 #[test]
 fn answers_do_not_extend_the_lifetime() {
     let mut rig = Rig::new(settings());

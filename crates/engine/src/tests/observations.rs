@@ -105,7 +105,8 @@ fn a_missing_observe_number_is_made_up() {
     assert_eq!(seen, [(None, 2), (None, 3), (None, 4)]);
 }
 
-/// Fact 32, case G5: an error code ends the observation; its repetition is still acknowledged once.
+/// Fact 32: (case G5) an error code ends the observation; its repetition is still acknowledged
+/// once.
 #[test]
 fn an_error_notification_ends_the_observation() {
     for kind in [Type::Confirmable, Type::NonConfirmable] {
@@ -229,7 +230,7 @@ fn an_unanswered_second_observe_leaves_the_first() {
     assert_eq!(rig.notifications().len(), 1);
 }
 
-/// Fact 33, cases ETS 303, G4: cancelled with the token, path and Accept of the observation; what
+/// Fact 33: (cases ETS 303, G4) cancelled with the token, path and Accept of the observation; what
 /// comes afterwards is reset and not published.
 #[test]
 fn a_cancel_uses_the_token_and_format_of_the_observation() {
@@ -264,7 +265,7 @@ fn a_cancel_of_nothing_has_a_new_token() {
     assert_eq!(rig.outcome(id), Ok(Code::CONTENT));
 }
 
-/// Facts 9, 19, 27, case ETS 302: after a new Register or a Deregister the old tokens are dead.
+/// Facts 9, 19, 27: (case ETS 302) after a new Register or a Deregister the old tokens are dead.
 #[test]
 fn the_end_of_a_registration_ends_its_observations() {
     for again in [true, false] {

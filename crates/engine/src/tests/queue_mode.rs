@@ -79,7 +79,7 @@ fn every_message_of_the_device_wakes_it() {
     }
 }
 
-/// Fact 22, case C3: a time-out closes the window, and the next command waits.
+/// Fact 22: (case C3) a time-out closes the window, and the next command waits.
 #[test]
 fn a_time_out_closes_the_window() {
     let (mut rig, location) = sleepy();

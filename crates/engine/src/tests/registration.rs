@@ -213,7 +213,7 @@ fn error_texts_are_those_of_profile_5() {
     }
 }
 
-/// Fact 4, case A4: without `ep` the proven identity is the name; NoSec has none.
+/// Fact 4: (case A4) without `ep` the proven identity is the name; NoSec has none.
 #[test]
 fn a_missing_name_is_taken_from_the_identity() {
     registers(&[("lt=60&lwm2m=1.1", BAD, BAD)]);
@@ -259,7 +259,7 @@ fn a_refused_claim_refuses_the_register() {
     }
 }
 
-/// Case A2, fact 9: a new Register has a new id, its data replace the old, the old id is 4.04.
+/// Fact 9: (case A2) a new Register has a new id, its data replace the old, the old id is 4.04.
 #[test]
 fn a_second_register_replaces_the_first() {
     for profile in [Profile::Emqx4, Profile::Emqx5] {
@@ -329,7 +329,8 @@ fn a_duplicate_register_is_answered_from_memory() {
     assert!(rig.events.is_empty());
 }
 
-/// Case A3, fact 14: an Update lays over what was registered; without links it changes nothing else.
+/// Fact 14: (case A3) an Update lays over what was registered; without links it changes nothing
+/// else.
 #[test]
 fn an_update_is_laid_over_the_registration() {
     let mut rig = Rig::new(Settings::default());

@@ -58,7 +58,7 @@ fn a_refused_send_comes_again() {
     assert_eq!(rig.take_names(), ["sent", "sent"]);
 }
 
-/// Fact 67, case H2: other formats are 4.15, what does not decode is 4.00.
+/// Fact 67: (case H2) other formats are 4.15, what does not decode is 4.00.
 #[test]
 fn only_senml_and_lwm2m_cbor_that_decode_are_taken() {
     let cases: [(u16, &[u8], Code); 7] = [

@@ -154,7 +154,7 @@ fn a_reboot_from_a_new_port_replaces_the_registration() {
     assert_eq!(pair.ask(read("/3/0/0")).unwrap().code, Code::CONTENT);
 }
 
-/// Device behaviour 8, 11, facts 35, 36: Register, Write and answers in blocks of 64 bytes.
+/// Facts 35, 36: (device behaviour 8, 11) Register, Write and answers in blocks of 64 bytes.
 #[test]
 fn bodies_larger_than_a_block_pass_both_ways() {
     let mut pair = Pair::registered(Profile { block_size: 64, ..profile() });
