@@ -1,7 +1,7 @@
 //! The gateway's settings: every key with its type and default (design, "Configuration file").
 //!
 //! [`Config`] is plain validated data. [`load`] merges the layers (flags, environment, overrides,
-//! file, defaults), [`check`] judges what no single key can, and [`show`] prints what is in effect
+//! file, defaults), a check judges what no single key can, and [`show`] prints what is in effect
 //! and where it came from. The command line itself is the job of [`crate::cli`].
 
 mod check;
