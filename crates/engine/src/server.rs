@@ -185,7 +185,8 @@ impl Server {
         self.coap.handle_timeout(now);
         self.drain_messages(now, &Identity::None);
         self.release_overdue(now);
-        while let Some(key) = self.registry.poll_timer(now) {
+        for _ in 0..TIMERS_PER_TURN {
+            let Some(key) = self.registry.poll_timer(now) else { break };
             self.on_timer(now, key);
         }
         self.drain_messages(now, &Identity::None);
@@ -430,6 +431,11 @@ impl Who {
 
 /// What a GET of `/.well-known/core` shows (RFC 6690 4, RFC 9176 4.1).
 const WELL_KNOWN: &[u8] = b"</rd>;rt=\"core.rd\";ct=40,</dp>;rt=\"oma.lwm2m.dp\"";
+
+/// Registrations looked at per turn. A fleet that expires at once must not stop the shard nor fill
+/// its memory with events: a thousand of them are a millisecond and about 200 KB. What is left is
+/// due at once, and [`Server::poll_timeout`] says so.
+const TIMERS_PER_TURN: usize = 1024;
 
 /// How many segments of an unknown path a note shows: more than any path of ours has.
 const PATH_SHOWN_MAX: usize = 6;

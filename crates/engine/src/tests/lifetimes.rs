@@ -130,6 +130,23 @@ fn expiry_ends_commands_and_observations_once() {
     assert!(rig.notifications().is_empty());
 }
 
+/// A fleet that expires at once does so in turns of bounded work.
+#[test]
+fn a_fleet_expires_in_turns() {
+    let mut rig = Rig::new(Settings { expiry_grace: Duration::ZERO, ..Settings::default() });
+    for n in 0..1500_u16 {
+        let device = super::rig::peer_at(1, 1000 + n);
+        rig.register(device, &format!("ep=dev-{n}&lt=60&lwm2m=1.1"));
+    }
+    rig.now += Duration::from_secs(100);
+    rig.server.handle_timeout(rig.now);
+    let left = rig.server.registrations();
+    assert!(left > 0 && left < 1500, "{left} are left after a turn");
+    assert!(rig.server.poll_timeout().is_some_and(|at| at <= rig.now));
+    rig.server.handle_timeout(rig.now);
+    assert_eq!(rig.server.registrations(), 0);
+}
+
 /// Devices that come and go must not leave a timer behind each time.
 #[test]
 fn a_place_that_is_taken_again_keeps_its_timer() {
