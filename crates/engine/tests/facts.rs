@@ -64,7 +64,7 @@ impl Bench {
     }
 
     fn wait(&mut self, span: Duration) {
-        self.now = self.now + span;
+        self.now += span;
         self.server.handle_timeout(self.now);
         self.take_events();
     }
