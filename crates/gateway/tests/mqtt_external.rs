@@ -11,6 +11,8 @@ mod mqtt;
 #[path = "common/recording_proxy.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod recording_proxy;
+#[path = "common/tls_proxy.rs"]
+mod tls_proxy;
 #[path = "common/wire.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod wire;
@@ -584,4 +586,47 @@ async fn closing_without_a_broker_ends_in_time() {
         assert!(start.elapsed() < Duration::from_secs(2), "nothing to wait for");
         assert!(gateway.north.set_filters(Vec::new()).await.is_err());
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn tls_is_spoken_with_a_broker_whose_certificate_is_trusted() {
+    for protocol in BOTH {
+        let uplinks = Inbox::open();
+        let broker = broker(any_port(), Arc::clone(&uplinks)).await;
+        let secure = tls_proxy::tls_in_front_of(broker.address()).await;
+        for host in ["localhost", "127.0.0.1"] {
+            let mut config = config(secure, protocol);
+            config.address.host = host.to_owned();
+            config.address.security = Security::Tls;
+            config.ca_file = Some(tls_proxy::certificate("ca.pem"));
+            let gateway = Gateway::start(config, Inbox::open()).await;
+            gateway.publish(0..5_000);
+            gateway.pump.drained().await;
+            let app = V5::connect(broker.address(), "app");
+            app.publish("lwm2m/a/dn/x", "read", 1, false).await;
+            assert_eq!(gateway.inbox.wait_for(1).await[0].payload, "read");
+            assert_eq!(gateway.north.close(Duration::from_secs(5)).await, 0);
+        }
+        let twice = [numbers(0..5_000), numbers(0..5_000)].concat();
+        assert!(uplinks.payloads() == twice, "{protocol:?}: all events, in order, per gateway");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broker_whose_certificate_is_not_trusted_gets_nothing() {
+    let uplinks = Inbox::open();
+    let broker = broker(any_port(), Arc::clone(&uplinks)).await;
+    let secure = tls_proxy::tls_in_front_of(broker.address()).await;
+    for (host, ca_file) in [("localhost", "other-ca.pem"), ("127.0.0.2", "ca.pem")] {
+        let mut config = config(secure, Protocol::V5);
+        config.address.host = host.to_owned();
+        config.address.security = Security::Tls;
+        config.ca_file = Some(tls_proxy::certificate(ca_file));
+        let gateway = Gateway::start(config, Inbox::open()).await;
+        gateway.publish(0..1);
+        until("attempts", || gateway.north.stats().snapshot().connect_errors > 2).await;
+        assert!(!gateway.north.connected());
+        assert_eq!(gateway.north.close(SHORT).await, 1);
+    }
+    assert_eq!(broker.clients(), 0);
 }

@@ -8,6 +8,7 @@ mod connection;
 mod inbound;
 mod lane;
 mod session;
+mod subscription;
 mod transport;
 mod wire;
 

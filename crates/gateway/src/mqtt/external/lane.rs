@@ -74,6 +74,8 @@ struct UnderWay {
     phase: Phase,
     /// Whether PUBLISH was sent in this session of the broker.
     sent_before: bool,
+    /// Whether it counts against the Receive Maximum: PUBLISH was sent on this connection.
+    counted: bool,
 }
 
 /// What is to be sent next.
@@ -123,8 +125,13 @@ impl Lane {
 
     /// Appends a message from the outbox.
     pub(super) fn push(&mut self, message: Outgoing) {
-        let phase = Phase::Waiting;
-        self.queue.push_back(UnderWay { message, packet: None, phase, sent_before: false });
+        self.queue.push_back(UnderWay {
+            message,
+            packet: None,
+            phase: Phase::Waiting,
+            sent_before: false,
+            counted: false,
+        });
     }
 
     /// A packet id for a SUBSCRIBE or UNSUBSCRIBE; given back with [`Lane::give_back`].
@@ -165,10 +172,12 @@ impl Lane {
                 item.phase = Phase::Buffered { until };
                 self.buffered += 1;
             }
-            (_, Phase::Released) => self.unacknowledged += 1,
+            // A repeated PUBREL is not counted (MQTT 5.0 section 4.9).
+            (_, Phase::Released) => {}
             (_, _) => {
                 item.phase = Phase::Sent;
                 item.sent_before = true;
+                item.counted = true;
                 self.unacknowledged += 1;
             }
         }
@@ -204,7 +213,9 @@ impl Lane {
     /// PUBACK, PUBCOMP, or PUBREC with a refusal: the end of a message. `None`: nobody waits.
     pub(super) fn on_end(&mut self, packet: PacketId) -> Option<Outgoing> {
         let at = self.find(packet)?;
-        self.unacknowledged = self.unacknowledged.saturating_sub(1);
+        if self.queue.get(at).is_some_and(|item| item.counted) {
+            self.unacknowledged -= 1;
+        }
         self.remove(at)
     }
 
@@ -226,6 +237,7 @@ impl Lane {
         self.unacknowledged = 0;
         self.buffered = 0;
         for item in &mut self.queue {
+            item.counted = false;
             if matches!(item.phase, Phase::Buffered { .. } | Phase::Sent) {
                 item.phase = Phase::Waiting;
             }

@@ -12,19 +12,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
-use hashbrown::HashSet;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
+use super::ExternalConfig;
 use super::backoff::Backoff;
 use super::connection::{Buffers, Lost, establish};
 use super::inbound::{Delivered, Inbound};
 use super::lane::{Lane, Next, Outgoing};
+use super::subscription::{Gate, Pending, Reply};
 use super::transport::{Stream, Tls};
 use super::wire::{Ack, Answer, FromBroker, PacketId, Welcome};
-use super::{CONNECT_TIMEOUT, ExternalConfig};
-use crate::mqtt::{Filter, FilterSet, MqttStats, SubscribeError};
+use crate::mqtt::{Filter, FilterSet, MqttStats};
 use crate::outbox::Entry;
 
 /// What the rest of the program asks of the session.
@@ -35,41 +35,10 @@ pub(super) enum Command {
     Close(Duration, oneshot::Sender<usize>),
 }
 
-/// Who waits for a subscription.
-pub(super) type Reply = oneshot::Sender<Result<(), SubscribeError>>;
-
-/// Whether messages may be sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Gate {
-    /// Not connected.
-    Away,
-    /// Connected; the subscription is not in place yet.
-    Subscribing,
-    /// Connected and subscribed.
-    Open,
-}
-
-/// A subscription that is not answered yet.
-struct Pending {
-    packet: PacketId,
-    /// Those of the packet that was sent.
-    filters: Vec<Filter>,
-    /// Those of the packets that follow.
-    rest: Vec<Filter>,
-    /// What the first refusal said.
-    refusal: Option<SubscribeError>,
-    reply: Option<Reply>,
-    since: Instant,
-}
-
 struct Closing {
     deadline: Instant,
     reply: oneshot::Sender<usize>,
 }
-
-/// Filters per SUBSCRIBE packet: at most 64 x (252 bytes of name and a mountpoint), far below any
-/// broker's packet limit.
-const SUBSCRIBE_MAX: usize = 64;
 
 /// A connection that lasted this long was a good one: the next pause is the shortest. Two
 /// gateways with one client id, which end each other's connections, do not get there.
@@ -81,16 +50,16 @@ pub(super) struct Session {
     tls: Tls,
     inbox: mpsc::Receiver<Vec<Entry>>,
     commands: mpsc::Receiver<Command>,
-    gate: Gate,
-    lane: Lane,
+    pub(super) gate: Gate,
+    pub(super) lane: Lane,
     packet_max: usize,
-    wanted: Vec<Filter>,
-    filters: FilterSet,
-    pending: Option<Pending>,
+    pub(super) wanted: Vec<Filter>,
+    pub(super) filters: FilterSet,
+    pub(super) pending: Option<Pending>,
     inbound: Inbound,
     backoff: Backoff,
     closing: Option<Closing>,
-    stats: Arc<MqttStats>,
+    pub(super) stats: Arc<MqttStats>,
 }
 
 /// What one wait of the session ended with.
@@ -221,7 +190,10 @@ impl Session {
                 biased;
                 moved = push_out(&mut writer, &mut io.output), if io.wants_writing() => {
                     match moved {
-                        Ok(bytes) => Ok(self.on_written(io.on_written(bytes))),
+                        Ok(bytes) => {
+                            self.on_written(io.on_written(bytes));
+                            Ok(())
+                        }
                         Err(error) => Err(Lost::from(error)),
                     }
                 }
@@ -403,10 +375,7 @@ impl Session {
         self.gate = Gate::Away;
         self.stats.set_connected(false);
         self.lane.on_lost();
-        if let Some(pending) = self.pending.take() {
-            self.lane.give_back(pending.packet);
-            answer(pending.reply, Ok(()));
-        }
+        self.give_up_subscription();
         let broker = &self.config.address;
         match lost {
             Lost::Refused(reason) => {
@@ -420,9 +389,7 @@ impl Session {
 
     fn on_tick(&self, io: &mut Buffers) -> Result<(), Lost> {
         let now = Instant::now();
-        if self.pending.as_ref().is_some_and(|pending| now - pending.since >= CONNECT_TIMEOUT) {
-            return Err(Lost::Broken("no answer to the subscription".to_owned()));
-        }
+        self.check_subscription(now)?;
         io.keep_alive(now)
     }
 
@@ -459,102 +426,6 @@ impl Session {
     }
 }
 
-/// The subscription.
-impl Session {
-    fn set_wanted(&mut self, filters: Vec<Filter>) -> Vec<Filter> {
-        self.filters = filters.iter().cloned().collect();
-        std::mem::replace(&mut self.wanted, filters)
-    }
-
-    fn change_filters(
-        &mut self,
-        filters: Vec<Filter>,
-        reply: Reply,
-        io: &mut Buffers,
-    ) -> Result<(), Lost> {
-        let old = self.set_wanted(filters);
-        for gone in difference(&old, &self.wanted).chunks(SUBSCRIBE_MAX) {
-            if let Some(packet) = self.lane.take_id() {
-                io.wire.unsubscribe(packet, gone, &mut io.output)?;
-                // Nobody waits for the answer, and it names no message.
-                self.lane.give_back(packet);
-            }
-        }
-        let mut new = difference(&self.wanted, &old);
-        // What an unanswered subscription asked for is asked for again with the new ones.
-        if let Some(pending) = self.pending.take() {
-            self.lane.give_back(pending.packet);
-            new.extend(pending.filters.into_iter().chain(pending.rest));
-            answer(pending.reply, Ok(()));
-        }
-        self.subscribe(new, Some(reply), io)
-    }
-
-    fn subscribe(
-        &mut self,
-        mut filters: Vec<Filter>,
-        reply: Option<Reply>,
-        io: &mut Buffers,
-    ) -> Result<(), Lost> {
-        let rest = filters.split_off(filters.len().min(SUBSCRIBE_MAX));
-        self.subscribe_with(filters, rest, None, reply, io)
-    }
-
-    fn subscribe_with(
-        &mut self,
-        filters: Vec<Filter>,
-        rest: Vec<Filter>,
-        refusal: Option<SubscribeError>,
-        reply: Option<Reply>,
-        io: &mut Buffers,
-    ) -> Result<(), Lost> {
-        if filters.is_empty() {
-            answer(reply, refusal.map_or(Ok(()), Err));
-            self.open_gate();
-            return Ok(());
-        }
-        let Some(packet) = self.lane.take_id() else {
-            return Err(Lost::Broken("all packet identifiers are in use".to_owned()));
-        };
-        io.wire.subscribe(packet, &filters, &mut io.output)?;
-        let since = Instant::now();
-        self.pending = Some(Pending { packet, filters, rest, refusal, reply, since });
-        Ok(())
-    }
-
-    fn on_subscribed(
-        &mut self,
-        packet: PacketId,
-        refused: Vec<(usize, String)>,
-        io: &mut Buffers,
-    ) -> Result<(), Lost> {
-        let Some(mut pending) = self.pending.take_if(|pending| pending.packet == packet) else {
-            return Ok(());
-        };
-        self.lane.give_back(packet);
-        tracing::info!(event = "mqtt_subscribed", filters = pending.filters.len() - refused.len());
-        // Events still flow: a fleet that cannot be commanded is better than one that is silent.
-        // The next connection tries again.
-        for (index, reason) in refused {
-            let Some(filter) = pending.filters.get(index).map(ToString::to_string) else {
-                continue;
-            };
-            tracing::error!(event = "mqtt_subscription_refused", filter, reason);
-            pending.refusal.get_or_insert(SubscribeError::Refused { filter, reason });
-        }
-        let mut filters = pending.rest;
-        let rest = filters.split_off(filters.len().min(SUBSCRIBE_MAX));
-        self.subscribe_with(filters, rest, pending.refusal, pending.reply, io)
-    }
-
-    fn open_gate(&mut self) {
-        if self.gate == Gate::Subscribing {
-            self.gate = Gate::Open;
-            self.stats.set_connected(true);
-        }
-    }
-}
-
 /// Writes what is there, else flushes the TLS layer (zero bytes). Cancel safe.
 async fn push_out<W>(writer: &mut W, output: &mut BytesMut) -> std::io::Result<usize>
 where
@@ -575,18 +446,6 @@ fn taken(message: Outgoing, stats: &MqttStats) {
     MqttStats::count(&stats.published);
     MqttStats::add(&stats.published_bytes, message.payload.len());
     message.taken();
-}
-
-/// What is in `these` and not in `those`, in order.
-fn difference(these: &[Filter], those: &[Filter]) -> Vec<Filter> {
-    let known: HashSet<&Filter> = those.iter().collect();
-    these.iter().filter(|filter| !known.contains(filter)).cloned().collect()
-}
-
-fn answer(reply: Option<Reply>, result: Result<(), SubscribeError>) {
-    if let Some(reply) = reply {
-        let _ = reply.send(result);
-    }
 }
 
 async fn until(deadline: Option<Instant>) {

@@ -488,3 +488,6 @@ const fn from_codec(qos: QoS) -> Qos {
         QoS::ExactlyOnce => Qos::ExactlyOnce,
     }
 }
+
+#[cfg(test)]
+mod tests;
