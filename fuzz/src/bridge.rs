@@ -28,7 +28,7 @@ const WALL_MS: i64 = 1_767_323_045_678;
 
 const NOW: Instant = Instant::from_micros(1_000_000);
 
-/// A command: the first byte chooses the profile and the MQTT 5 properties, the rest is its payload.
+/// A command: the first byte chooses the profile and the properties of MQTT 5, the rest is JSON.
 pub fn mqtt_command(data: &[u8]) {
     let mut input = Input::new(data);
     let choice = input.byte();

@@ -1,7 +1,7 @@
 //! Targets of the vocabulary: content formats, links, registrations, definitions, attributes.
 //!
-//! Each takes bytes that a device, a file or a command could hold. What must hold besides "no panic"
-//! stands in each target: little is never turned into much, and what is written is read back.
+//! Each takes bytes that a device, a file or a command could hold. Besides "no panic" it asserts
+//! that little is never turned into much, and that what is written is read back.
 
 use std::sync::LazyLock;
 
@@ -20,8 +20,22 @@ const WALL_MS: i64 = 1_767_323_045_678;
 
 /// What the payload answers, by the first byte of the input: one of each level and type.
 const REQUESTS: [&str; 16] = [
-    "/", "/3", "/3/0", "/3/0/0", "/3/0/9", "/3/0/6", "/3/0/6/1", "/3/0/13", "/3303", "/3303/0/5700",
-    "/3442/0", "/3442/0/140", "/3442/0/150", "/3442/0/170", "/3442/0/1110", "/32769/7/1",
+    "/",
+    "/3",
+    "/3/0",
+    "/3/0/0",
+    "/3/0/9",
+    "/3/0/6",
+    "/3/0/6/1",
+    "/3/0/13",
+    "/3303",
+    "/3303/0/5700",
+    "/3442/0",
+    "/3442/0/140",
+    "/3442/0/150",
+    "/3442/0/170",
+    "/3442/0/1110",
+    "/32769/7/1",
 ];
 
 /// TLV, OMA Core 7.4.3.
@@ -205,7 +219,8 @@ pub fn register(data: &[u8]) {
         None => (data, &[][..]),
     };
     let options = || query.split(|byte| *byte == b'&').filter(|option| !option.is_empty());
-    let (register, update) = (Register::parse(options(), payload), Update::parse(options(), payload));
+    let (register, update) =
+        (Register::parse(options(), payload), Update::parse(options(), payload));
     let Ok(register) = register else {
         assert!(update.is_err(), "an Update is read as a Register is");
         return;
@@ -214,7 +229,11 @@ pub fn register(data: &[u8]) {
     assert_eq!((&register.parameters, &register.links), (&update.parameters, &update.links));
     let parameters = &register.parameters;
     assert!(parameters.iter().map(|(key, _)| key.len()).sum::<usize>() <= query.len());
-    assert_eq!(parameters.overlaid(&update.parameters), *parameters, "the same again changes nothing");
+    assert_eq!(
+        parameters.overlaid(&update.parameters),
+        *parameters,
+        "the same again changes nothing"
+    );
     let version = parameters.lwm2m().and_then(|version| version.version());
     if let (Some(version), Some(binding)) = (version, parameters.binding()) {
         let _ = binding.fits(version);

@@ -1,4 +1,4 @@
-//! Replays the corpus of a target without a fuzzer: every file as it is, and seeded mutations of it.
+//! Replays the corpus of a target without a fuzzer: each file as it is, and mutations of it.
 //!
 //! The tests of the crates include this file, so that plain `cargo test` runs what fuzzing found.
 //! The choice of mutations depends on the file's place and content only: a failure comes back on
@@ -10,7 +10,7 @@ use std::{env, fs};
 
 /// Runs a target over its corpus and over `mutations` changed copies of each file.
 ///
-/// With `FUZZ_INPUT=<file>` in the environment it runs over that file alone, for a look at a finding.
+/// With `FUZZ_INPUT=<file>` in the environment it runs over that file alone, to look at a finding.
 pub fn replay(target: &str, mutations: u32, body: impl Fn(&[u8])) {
     if let Some(file) = env::var_os("FUZZ_INPUT") {
         return body(&fs::read(file).expect("FUZZ_INPUT names a readable file"));

@@ -93,7 +93,7 @@ fn a_forgotten_observation_is_rejected_for_ever() {
     assert_eq!(answer, Some(Type::Acknowledgement));
     talk.endpoint.forget_observation(observation);
     for (number, wait) in [(3, 0), (4, 60), (5, 86_400)] {
-        talk.now = talk.now + Duration::from_secs(wait);
+        talk.now += Duration::from_secs(wait);
         talk.endpoint.handle_timeout(talk.now);
         assert!(matches!(talk.notifies(token, number), (None, Some(Type::Reset))));
     }
