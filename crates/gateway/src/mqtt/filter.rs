@@ -2,10 +2,9 @@
 //!
 //! Which filters are wanted is decided by `bridge` (from mountpoint and command topic).
 
+use std::collections::HashSet;
 use std::fmt;
 use std::sync::Arc;
-
-use hashbrown::HashSet;
 
 /// A valid topic filter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -1,9 +1,9 @@
 //! Messages from an external broker on their way to the shards: in order, acknowledged after a
 //! shard took them, and not taken twice.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
-use hashbrown::HashMap;
 use tokio::sync::mpsc;
 
 use super::wire::{Ack, Arrived, PacketId};

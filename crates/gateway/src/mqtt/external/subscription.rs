@@ -3,7 +3,8 @@
 //!
 //! Which filters are wanted is decided outside; [`super::session`] says when.
 
-use hashbrown::HashSet;
+use std::collections::HashSet;
+
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
