@@ -11,8 +11,8 @@ use hashbrown::hash_table::Entry;
 use lwm2m::EndpointName;
 use parking_lot::RwLock;
 
-/// Number of locks. A lookup holds one for some 50 ns, so with 64 of them a few dozen threads hardly
-/// ever meet; the tables cost 64 × 56 bytes empty.
+/// Number of locks. A lookup holds one for some 50 ns, so with 64 of them a few dozen threads
+/// hardly ever meet; the tables cost 64 × 56 bytes empty.
 const PARTITIONS: usize = 64;
 
 /// The home of a registered device.

@@ -1,8 +1,8 @@
 //! Commands from a broker to the shard of their device.
 //!
-//! What a message means is the job of `bridge`; this module finds the shard, waits a little when its
-//! queue is full, and reports what cannot be delivered. It returns only when a shard has taken the
-//! command or the refusal is on its way up: then the message is acknowledged to the broker.
+//! What a message means is the job of `bridge`; this module finds the shard, waits a little when
+//! its queue is full, and reports what cannot be delivered. It returns only when a shard has taken
+//! the command or the refusal is on its way up: then the message is acknowledged to the broker.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -25,8 +25,8 @@ use crate::telemetry::{Pass, RateLimit};
 /// How often a full queue is looked at again. A shard empties 256 inputs in well under this.
 const RETRY: Duration = Duration::from_millis(2);
 
-/// How often a command may follow its device from shard to shard. A device that registers on another
-/// shard more often than this within a few milliseconds is reported as unknown.
+/// How often a command may follow its device from shard to shard. A device that registers on
+/// another shard more often than this within a few milliseconds is reported as unknown.
 const HOPS_MAX: u8 = 4;
 
 /// What a queued command weighs besides its payload, in bytes.

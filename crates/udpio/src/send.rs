@@ -16,8 +16,9 @@ const BATCH: usize = 64;
 /// One packet-info control message: 16 bytes of header and at most 20 of address, aligned.
 const CONTROL_MAX: usize = 40;
 
-/// How long a full send buffer is waited for before datagrams are given up, in milliseconds. UDP may
-/// lose datagrams anyway, and a confirmable message comes again; a loop that stands still does not.
+/// How long a full send buffer is waited for before datagrams are given up, in milliseconds. UDP
+/// may lose datagrams anyway, and a confirmable message comes again; a loop that stands still does
+/// not.
 const FULL_WAIT_MS: i32 = 5;
 
 #[derive(Clone, Copy)]

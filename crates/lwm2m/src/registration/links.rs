@@ -201,7 +201,8 @@ fn is_root(link: &Link<'_>) -> bool {
     link.has_word("rt", "oma.lwm2m")
 }
 
-/// The text without any `<` and `>`, as EMQX lists it; nearly always it is what stands between them.
+/// The text without any `<` and `>`, as EMQX lists it; nearly always it is what stands between
+/// them.
 fn without_brackets(head: &str) -> Cow<'_, str> {
     let inner = head.strip_prefix('<').and_then(|rest| rest.strip_suffix('>')).unwrap_or(head);
     if inner.contains(['<', '>']) {

@@ -112,7 +112,8 @@ fn a_repeated_non_confirmable_notification_comes_up_once() {
     assert_eq!(notified(script.answers_as("NON 2.05 obs:2", 71)).2, Freshness::Stale);
 }
 
-/// Fact 27: no token of the past is served. Fact 30: a notification with an unknown or former token gets Reset, CON or NON.
+/// Fact 27: no token of the past is served. Fact 30: a notification with an unknown or former token
+/// gets Reset, CON or NON.
 #[test]
 fn a_notification_that_nobody_waits_for_gets_reset() {
     for kind in ["CON", "NON"] {

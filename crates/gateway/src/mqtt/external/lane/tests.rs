@@ -344,7 +344,8 @@ proptest! {
         prop_assert!(lane.is_empty());
         prop_assert_eq!(source.monitor.left(), 0);
         let mut seen = HashSet::new();
-        let firsts: Vec<_> = broker.got.iter().map(|got| got.0).filter(|n| seen.insert(*n)).collect();
+        let got = broker.got.iter().map(|got| got.0);
+        let firsts: Vec<_> = got.filter(|number| seen.insert(*number)).collect();
         prop_assert_eq!(firsts, (0..classes.len()).collect::<Vec<_>>());
         if !lost_session {
             let once = broker.got.iter().filter(|got| got.1 == Qos::ExactlyOnce).count();
