@@ -162,9 +162,10 @@ fn is_plain(format: Format, request: &Path, reading: &Reading) -> bool {
     let typed = data_type.is_none() || data_type == resource.map(|resource| resource.data_type);
     // Below 2^28 seconds a time in SenML is relative to now.
     let absolute = reading.time_ms.is_none_or(|time| time >= 268_435_456_000);
-    // Wakaama 1.0 writes a resource as its own instance 0, so that is what it means.
-    let instance = format == Format::JSON && reading.path == request.child(0).unwrap_or(*request);
-    typed && absolute && !(instance && request.resource_id().is_some())
+    // Wakaama 1.0 writes a single resource one level too deep, so such a path means the resource.
+    let below = request.resource_id().is_some() && reading.path.parent() == Some(*request);
+    let single = resource.is_some_and(|resource| !resource.is_multiple());
+    typed && absolute && !(format == Format::JSON && below && single)
 }
 
 fn repeats_a_path(readings: &[Reading]) -> bool {
