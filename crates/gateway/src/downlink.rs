@@ -108,7 +108,7 @@ impl Commands {
         bridge.downlink_to(self.shared.clock.now(), &delivery, models, known)
     }
 
-    async fn hand_over(&self, command: Command, size: usize) {
+    async fn hand_over(&self, command: Box<Command>, size: usize) {
         let deadline = Instant::now() + self.wait_max;
         let mut command = command;
         loop {
@@ -131,13 +131,13 @@ impl Commands {
         }
     }
 
-    fn offer(&self, command: Command, shard: usize, size: usize) -> Result<(), Command> {
+    fn offer(&self, command: Box<Command>, shard: usize, size: usize) -> Result<(), Box<Command>> {
         let Some(inbox) = self.shared.inboxes.get(shard) else { return Err(command) };
         let Some(reservation) = self.reserve() else { return Err(command) };
-        let input = CommandInput { command, reservation, hops: HOPS_MAX };
+        let input = CommandInput { command: *command, reservation, hops: HOPS_MAX };
         match inbox.offer(Input::Command(Box::new(input)), size + COMMAND_OVERHEAD) {
             Ok(()) => Ok(()),
-            Err(Input::Command(input)) => Err(input.command),
+            Err(Input::Command(input)) => Err(Box::new(input.command)),
             Err(_) => unreachable!("the inbox hands back what it was given"),
         }
     }
@@ -187,7 +187,7 @@ impl Deliveries for Commands {
         }
         let size = incoming.payload.len();
         match self.read(&incoming) {
-            Downlink::Command(command) => self.hand_over(*command, size).await,
+            Downlink::Command(command) => self.hand_over(command, size).await,
             Downlink::Refused { endpoint, publication, fault } => {
                 count(&self.counters.refused);
                 self.log("unusable_command", endpoint.as_str(), &fault.to_string());

@@ -44,7 +44,6 @@ pub fn engine_settings(config: &Config) -> engine::Settings {
         command_timeout: lwm2m.command_timeout.duration(),
         queue: queue_limits(lwm2m),
         registrations_max: lwm2m.registrations_max.div_ceil(usize::from(config.shard_count())),
-        ..engine::Settings::default()
     }
 }
 
