@@ -134,8 +134,13 @@ impl Shard {
                 self.server.handle_timeout(now);
             }
             self.settle(now);
+            let busy = self.shared.clock.now().saturating_since(now);
+            self.metrics.add(Counter::Turns, 1);
+            self.metrics.add(Counter::BusyMicros, busy.as_micros() as u64);
             self.sleep(&mut ready)?;
         }
+        let lost = self.uplink.flush_backlog();
+        self.metrics.add(Counter::EventsDropped, lost as u64);
         Ok(())
     }
 

@@ -94,7 +94,7 @@ impl Acceptor {
             match self.listener.accept().await {
                 Ok((stream, _)) => return (stream, place),
                 Err(error) => {
-                    tracing::warn!(%error, "http: cannot accept a connection");
+                    tracing::warn!(event = "http_accept_failed", %error);
                     // Out of file descriptors: trying at once again would only burn the core.
                     tokio::time::sleep(ACCEPT_PAUSE).await;
                 }
@@ -117,7 +117,7 @@ impl Acceptor {
         let connection = graceful.watch(connection);
         tokio::spawn(async move {
             if let Err(error) = connection.await {
-                tracing::debug!(%error, "http: connection ended");
+                tracing::debug!(event = "http_connection_ended", %error);
             }
             drop(place);
         });

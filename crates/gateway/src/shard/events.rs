@@ -123,6 +123,20 @@ impl Uplink {
         }
     }
 
+    /// At the end of the shard: what waits in it goes up in slots that no outcome will need any
+    /// more, so that a clean stop hands it over or counts it as left. Returns how many found none.
+    pub(super) fn flush_backlog(&mut self) -> usize {
+        let mut lost = 0;
+        for (publication, reservation) in std::mem::take(&mut self.backlog) {
+            match reservation.or_else(|| self.outbox.reserve()) {
+                Some(slot) => self.outbox.push_reserved(slot, publication),
+                None => lost += 1,
+            }
+        }
+        self.outbox.wake();
+        lost
+    }
+
     fn push_now(
         &mut self,
         publication: Publication,
@@ -195,6 +209,7 @@ impl Shard {
 
     fn publish(&mut self, now: Instant, event: &Event) {
         self.uplink.translate(event);
+        self.count_publications(event, self.uplink.publications.len());
         match event {
             Event::Notified(notification) => {
                 let repeatable = notification.reliability == Reliability::Confirmable;
@@ -217,7 +232,7 @@ impl Shard {
         let mut publications = std::mem::take(&mut self.uplink.publications);
         for publication in publications.drain(..) {
             if !self.uplink.push(publication, slot.take()) {
-                self.metrics.add(Counter::OutboxFull, 1);
+                self.metrics.add(Counter::EventsDropped, 1);
             }
         }
         self.uplink.publications = publications;
@@ -241,10 +256,8 @@ impl Shard {
     /// Keeps the directory and the exact filters in step with the registrations.
     fn keep_directory(&self, event: &Event) {
         match event {
-            Event::Registered { device, .. } => {
-                if ExactFilters::wants(device.endpoint.as_str()) {
-                    self.shared.exact_filters.hold(self.uplink.exact_filter(device));
-                }
+            Event::Registered { device, .. } if ExactFilters::wants(device.endpoint.as_str()) => {
+                self.shared.exact_filters.hold(self.uplink.exact_filter(device));
             }
             Event::Deregistered { device }
             | Event::Expired { device }

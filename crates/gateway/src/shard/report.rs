@@ -162,10 +162,29 @@ impl Shard {
         }
     }
 
+    /// Counts the messages that an event became.
+    pub(super) fn count_publications(&self, event: &Event, count: usize) {
+        let kind = match event {
+            Event::Registered { .. } => Counter::PublishedRegister,
+            Event::Updated { .. } => Counter::PublishedUpdate,
+            Event::Notified(_) | Event::Sent { .. } => Counter::PublishedNotify,
+            Event::CommandAcked { .. } | Event::CommandFinished(_) => Counter::PublishedResponse,
+            Event::Deregistered { .. }
+            | Event::Late { .. }
+            | Event::Expired { .. }
+            | Event::Replaced { .. }
+            | Event::Kicked { .. }
+            | Event::AddressChanged { .. }
+            | Event::Noted(_) => Counter::PublishedLifecycle,
+        };
+        self.metrics.add(kind, count as u64);
+    }
+
     /// Mirrors the counters of the engine, once per turn.
     pub(super) fn report_numbers(&mut self) {
         self.log.sum_up();
         let stats = *self.server.stats();
+        let messages = *self.server.message_stats();
         let mirrored = [
             (Counter::Registered, stats.registered.saturating_sub(stats.replaced)),
             (Counter::RegisteredAgain, stats.replaced),
@@ -180,13 +199,18 @@ impl Shard {
             (Counter::Late, stats.late),
             (Counter::Sends, stats.sent),
             (Counter::SendsRefused, stats.send_refused),
+            (Counter::FormatErrors, messages.format_errors),
+            (Counter::Retransmissions, messages.retransmissions),
+            (Counter::Duplicates, messages.duplicates),
+            (Counter::ResetsIn, messages.resets_in),
+            (Counter::ResetsOut, messages.resets_out),
         ];
         for (counter, total) in mirrored {
             self.metrics.mirror(counter, total);
         }
         self.metrics.set(Gauge::Devices, self.server.registrations() as u64);
         self.metrics.set(Gauge::Observations, self.server.observations() as u64);
-        self.metrics.set(Gauge::CommandsQueued, self.reservations.len() as u64);
+        self.metrics.set(Gauge::CommandsOpen, self.reservations.len() as u64);
         self.metrics.set(Gauge::InboxEntries, self.inbox().len() as u64);
     }
 }

@@ -122,12 +122,8 @@ table! {
         PublishedResponse = "publications" {kind = "response"};
         /// Events published: ends of registrations and changes of address.
         PublishedLifecycle = "publications" {kind = "lifecycle"};
-        /// Entries that found the shard's own queue full.
-        InboxFull = "queue_full" {queue = "inbox"};
-        /// Commands that found their device's queue full.
-        DeviceQueueFull = "queue_full" {queue = "device"};
-        /// Events that found the outbox full.
-        OutboxFull = "queue_full" {queue = "outbox"};
+        /// Other events that neither the outbox nor the shard had room for: lost.
+        EventsDropped = "events_dropped";
         /// Turns of the shard's loop.
         Turns = "shard_turns";
         /// Microseconds in which the shard's thread did not sleep.
@@ -142,10 +138,8 @@ table! {
         Devices = "devices";
         /// Observations set up.
         Observations = "observations";
-        /// Commands on their way to a device.
-        CommandsInFlight = "commands_in_flight";
-        /// Commands that wait for their device.
-        CommandsQueued = "commands_queued";
+        /// Commands that wait for their device or for its answer.
+        CommandsOpen = "commands_open";
         /// Entries in the shard's own queue.
         InboxEntries = "inbox_entries";
     }
