@@ -6,6 +6,7 @@
 mod dead;
 mod imports;
 mod lengths;
+mod operations;
 mod words;
 
 use std::fmt;
@@ -49,6 +50,7 @@ fn findings(root: &Path) -> Result<Vec<Finding>, String> {
     findings.extend(lengths::check(&files, &allowed)?);
     findings.extend(dead::check(&files));
     findings.extend(words::check(&files));
+    findings.extend(operations::check(&files));
     findings.sort();
     Ok(findings)
 }
