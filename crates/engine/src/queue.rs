@@ -144,9 +144,11 @@ impl Queue {
         Room::After(dropped)
     }
 
+    /// One command larger than the whole bound fits when it is alone: what it may weigh is bounded
+    /// where it came in, and it would be refused for ever.
     fn fits(&self, size: usize, limits: &QueueLimits) -> bool {
         self.waiting.len() + self.in_flight.len() < limits.commands
-            && self.bytes.saturating_add(size) <= limits.bytes
+            && (self.is_empty() || self.bytes.saturating_add(size) <= limits.bytes)
     }
 
     /// Appends a command; an urgent one goes before those that are not.

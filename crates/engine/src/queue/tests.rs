@@ -89,6 +89,16 @@ fn room_is_made_by_dropping_the_oldest_only_if_asked() {
     assert!(matches!(queue.make_room(size, &refuse), Room::Enough));
 }
 
+/// 50 kB for a device that has nothing else to do must not be refused for ever.
+#[test]
+fn a_command_larger_than_the_bound_passes_alone() {
+    let limits = QueueLimits { bytes: 1000, ..QueueLimits::default() };
+    let mut queue = Queue::default();
+    assert!(matches!(queue.make_room(1001, &limits), Room::Enough));
+    queue.push(normal(1));
+    assert!(matches!(queue.make_room(1001, &limits), Room::None));
+}
+
 /// A command larger than the bound does not empty the queue in vain.
 #[test]
 fn nothing_is_dropped_for_a_command_that_never_fits() {

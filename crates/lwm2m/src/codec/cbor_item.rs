@@ -127,11 +127,63 @@ fn tagged<'a>(decoder: &mut Decoder<'a>) -> Result<Option<Wire<'a>>, DecodeError
                 let Some(Wire::Bytes(bytes)) = untagged(decoder)? else { return Ok(None) };
                 return Ok(bignum(tag, &bytes).map(Wire::Number));
             }
-            TAG_DECIMAL | TAG_BIGFLOAT => return Ok(None),
+            tag @ (TAG_DECIMAL | TAG_BIGFLOAT) => return fraction(tag, decoder),
             _ => {}
         }
     }
     untagged(decoder)
+}
+
+/// A decimal fraction or bigfloat, the array of an exponent and a mantissa (RFC 8949 3.4.4): Leshan
+/// writes the base time of a Send so.
+fn fraction<'a>(tag: u64, decoder: &mut Decoder<'a>) -> Result<Option<Wire<'a>>, DecodeError> {
+    if decoder.datatype().map_err(cbor)? != Type::Array
+        || decoder.array().map_err(cbor)? != Some(2)
+    {
+        return Ok(None);
+    }
+    let exponent = number(decoder)?.and_then(Number::integer);
+    let mantissa = number(decoder)?.and_then(Number::integer);
+    let (Some(exponent), Some(mantissa)) = (exponent, mantissa) else { return Ok(None) };
+    Ok(if tag == TAG_DECIMAL {
+        decimal_fraction(mantissa, exponent).map(Wire::Number)
+    } else {
+        bigfloat(mantissa, exponent).map(Wire::Number)
+    })
+}
+
+fn number<'a>(decoder: &mut Decoder<'a>) -> Result<Option<Number<'a>>, DecodeError> {
+    let read = match decoder.datatype().map_err(cbor)? {
+        Type::Tag => match decoder.tag().map_err(cbor)?.as_u64() {
+            tag @ (TAG_BIGNUM | TAG_NEGATIVE_BIGNUM) => match untagged(decoder)? {
+                Some(Wire::Bytes(bytes)) => return Ok(bignum(tag, &bytes)),
+                _ => None,
+            },
+            _ => None,
+        },
+        _ => untagged(decoder)?,
+    };
+    Ok(match read {
+        Some(Wire::Number(number)) => Some(number),
+        _ => None,
+    })
+}
+
+/// `mantissa * 10^exponent`, exact when it is an integer.
+fn decimal_fraction(mantissa: i128, exponent: i128) -> Option<Number<'static>> {
+    let text = format!("{mantissa}e{exponent}");
+    let decimal = Number::Decimal(&text);
+    let integer = decimal.integer().and_then(Number::of_integer);
+    integer.or_else(|| decimal.float().map(Number::Float))
+}
+
+/// `mantissa * 2^exponent`; beyond all floats it fits no type.
+fn bigfloat(mantissa: i128, exponent: i128) -> Option<Number<'static>> {
+    const EXPONENT_MAX: i128 = 2_000; // Twice that of any float, so that none is cut off.
+    let exponent = i32::try_from(exponent.clamp(-EXPONENT_MAX, EXPONENT_MAX)).ok()?;
+    #[allow(clippy::cast_precision_loss)] // Rounded to the nearest, which is what a float can do.
+    let value = mantissa as f64 * 2_f64.powi(exponent);
+    value.is_finite().then_some(Number::Float(value))
 }
 
 /// An integer in bytes; those beyond 64 bits fit no type, and stay bytes.
@@ -353,7 +405,17 @@ mod tests {
             ("7f657374726561646d696e67ff", Wire::Text("streaming".into())),
             ("83010203", Wire::Other(&[])),
             ("bf6346756ef563416d7421ff", Wire::Other(&[])),
-            ("c48221196ab3", Wire::Other(&[])),
+            ("c48221196ab3", float(273.15)),
+            // Leshan's base time in a Send; an integer; a bignum; a bigfloat.
+            ("c482281b18eaec17009f161d", float(1_795_506_984.999_392_797)),
+            ("c4820203", number(300)),
+            ("c48220c24103", float(0.3)),
+            ("c5822003", float(1.5)),
+            // No array of two, no exponent, beyond all floats: kept as they came.
+            ("c48103", Wire::Other(&[])),
+            ("c482f93e0003", Wire::Other(&[])),
+            ("c4821a7fffffff01", Wire::Other(&[])),
+            ("c5821907d001", Wire::Other(&[])),
         ];
         for (bytes, expected) in cases {
             let bytes = hex(bytes);

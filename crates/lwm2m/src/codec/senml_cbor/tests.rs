@@ -133,7 +133,7 @@ fn one_bad_record_does_not_spoil_the_others() {
     let cases = [
         ("/3/0/9", "02 fbfff8000000000000", None),
         ("/3/0/9", "02 c249010000000000000000", Some(Value::Opaque(hex("c249010000000000000000")))),
-        ("/3/0/9", "02 c48221196ab3", Some(Value::Opaque(hex("c48221196ab3")))),
+        ("/3/0/9", "02 c48221196ab3", Some(Value::Float(273.15))),
         ("/3/0/0", "08 4101", Some(Value::Opaque(vec![1]))),
         ("/9/9/9", "02 1bffffffffffffffff", Some(Value::Unsigned(u64::MAX))),
     ];
