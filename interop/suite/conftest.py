@@ -58,3 +58,13 @@ def application(gateway):
     client = Application(gateway.mqtt)
     yield client
     client.close()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    """Shows what the processes of a failed test printed."""
+    report = (yield).get_result()
+    if report.failed:
+        for name, part in getattr(item, "funcargs", {}).items():
+            if hasattr(part, "lines"):
+                report.sections.append((f"output of {name}", "\n".join(part.lines[-30:])))

@@ -40,7 +40,7 @@ def test_register_update_deregister(gateway, application):
 def test_register_in_blocks_of_64_bytes(gateway, application):
     links = LINKS + "".join(f",</3303/{n}>" for n in range(60))
     got = coap(gateway, "post", "/rd?ep=blocks&lt=60&lwm2m=1.1", "-b", "64", payload=links)
-    assert "2.31" in got, got
+    assert "Block1:0/M/64" in got, got
     register = application.event("blocks", "register")
     assert register["data"]["objectList"][-1] == "/3303/59"
     assert len(register["data"]["objectList"]) == 68

@@ -24,9 +24,9 @@ def test_commands_of_an_old_device(device, application):
     assert answer["data"]["content"] == [{"path": "/3/0/14", "value": "+00:00"}]
     assert application.command("old", "execute", {"path": "/3/0/4"})["data"]["code"] == "2.04"
     device.wait_line("executed /3/0/4")
-    written = application.command(
-        "old", "write", {"path": "/3/0/14", "type": "String", "value": "+02:00"}
-    )
+    # It takes text only, and is silent about everything else.
+    zone = {"path": "/3/0/14", "type": "String", "value": "+02:00", "format": "text"}
+    written = application.command("old", "write", zone)
     assert written["data"]["code"] == "2.04"
     device.wait_line("written /3/0/14")
 

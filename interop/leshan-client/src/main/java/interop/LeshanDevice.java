@@ -28,7 +28,6 @@ import org.eclipse.leshan.core.request.BindingMode;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.argument.Arguments;
 import org.eclipse.leshan.core.response.ExecuteResponse;
-import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.response.WriteResponse;
 import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
@@ -39,8 +38,8 @@ import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientP
  *
  * Arguments: endpoint name, server URI, preferred format (TLV, SENML_JSON, SENML_CBOR), lifetime in
  * seconds, and optionally "queue" for queue mode. It prints one line per thing that happened to it,
- * deregisters on the line "stop" or the end of its standard input, sends on "send", reads a large
- * value back on nothing: everything else is asked of it over LwM2M.
+ * deregisters on the line "stop" or the end of its standard input, sends its temperature on "send",
+ * updates its registration on "update". Everything else is asked of it over LwM2M.
  */
 public final class LeshanDevice {
     public static void main(String[] args) throws Exception {
@@ -89,6 +88,7 @@ public final class LeshanDevice {
         timer.scheduleAtFixedRate(thermometer::change, 1, 1, TimeUnit.SECONDS);
         obey(client, sender, format);
         timer.shutdown();
+        registeredServer(client); // Without one there is nothing to deregister from.
         client.stop(true);
         say("stopped");
         System.exit(0);
@@ -100,7 +100,7 @@ public final class LeshanDevice {
                 new java.io.BufferedReader(new java.io.InputStreamReader(System.in));
         for (String line = input.readLine(); line != null && !line.equals("stop"); line =
                 input.readLine()) {
-            LwM2mServer server = client.getRegisteredServers().values().iterator().next();
+            LwM2mServer server = registeredServer(client);
             if (line.equals("send")) {
                 sender.collectData(List.of(new LwM2mPath("/3303/0/5700")));
                 ContentFormat used =
@@ -111,6 +111,14 @@ public final class LeshanDevice {
                 client.triggerRegistrationUpdate(server);
             }
         }
+    }
+
+    /** The server, once the client has seen its answer: the application may be faster. */
+    private static LwM2mServer registeredServer(LeshanClient client) throws InterruptedException {
+        while (client.getRegisteredServers().isEmpty()) {
+            Thread.sleep(20);
+        }
+        return client.getRegisteredServers().values().iterator().next();
     }
 
     private static List<ObjectModel> load(String name) throws Exception {
@@ -127,6 +135,10 @@ public final class LeshanDevice {
     /** Object 3 of the library, whose reboot only counts. */
     public static final class InteropDevice extends Device {
         private int reboots;
+
+        public InteropDevice() {
+            this(EnumSet.of(BindingMode.U));
+        }
 
         InteropDevice(EnumSet<BindingMode> binding) {
             super("Leshan", "interop", "1", binding);
@@ -148,11 +160,6 @@ public final class LeshanDevice {
             WriteResponse response = super.write(server, replace, resource, value);
             say("written /3/0/" + resource + " " + value.getValue());
             return response;
-        }
-
-        @Override
-        public ReadResponse read(LwM2mServer server, int resource) {
-            return super.read(server, resource);
         }
     }
 
