@@ -91,7 +91,7 @@ class Process:
 class Gateway(Process):
     """`lwm2m-gateway` on ports of its own."""
 
-    def __init__(self, *arguments, profile="emqx4", extra="", shards=2, external=None):
+    def __init__(self, *arguments, profile="emqx4", shards=2, external=None, protocol="5"):
         self.directory = tempfile.mkdtemp(prefix="lwm2m-gateway-")
         self.coap = free_port(socket.SOCK_DGRAM)
         self.mqtt = external or free_port()
@@ -103,12 +103,12 @@ class Gateway(Process):
 profile = "{profile}"
 data_dir = "{self.directory}/data"
 shards = {shards}
-{extra}
 [listeners.default]
 type = "udp"
 bind = "127.0.0.1:{self.coap}"
 [mqtt]
 mode = "{mode}"
+protocol = "{protocol}"
 [mqtt.embedded]
 bind = "127.0.0.1:{self.mqtt}"
 [mqtt.external]

@@ -35,18 +35,18 @@ def test_commands(gateway, device):
     assert "2.05" in run(gateway, "read", device, "/3/0/0")
     assert "2.04" in run(gateway, "write", device, "/3/0/14=+02:00")
     assert "+02:00" in run(gateway, "read", device, "/3/0/14")
-    assert "2.04" in run(gateway, "execute", device, "/3/0/4")
     assert "2.04" in run(gateway, "write_attr", device, "/3303/0/5700=[1,120]5:10:95")
     assert "3/0" in run(gateway, "discover", device, "/3/0")
     assert "2.01" in run(gateway, "create", device, "/3303/5/5700=3.5")
     assert "2.02" in run(gateway, "delete", device, "/3303/5")
     assert "2.05" in run(gateway, "observe", device, "/3303/0/5700")
     assert "2.05" in run(gateway, "cancel_observe", device, "/3303/0/5700")
+    assert "2.04" in run(gateway, "execute", device, "/3/0/4")
 
 
 def test_streams(gateway, application, device):
-    registrations = Process("registrations", tool(gateway, "registrations"))
-    notifications = Process("notifications", tool(gateway, "notifications"))
+    registrations = Process("registrations", tool(gateway, "registrations", "late-1"))
+    notifications = Process("notifications", tool(gateway, "notifications", device))
     command = [binary("lwm2m-sim"), "--count", 1, "--server", f"127.0.0.1:{gateway.coap}"]
     second = None
     try:

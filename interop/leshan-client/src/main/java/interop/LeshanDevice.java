@@ -9,6 +9,8 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.ScheduledExecutorService;
 import java.util.concurrent.TimeUnit;
 
+import org.eclipse.californium.core.config.CoapConfig;
+import org.eclipse.californium.elements.config.Configuration;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
 import org.eclipse.leshan.client.engine.DefaultRegistrationEngineFactory;
@@ -74,8 +76,12 @@ public final class LeshanDevice {
         builder.setObjects(objects.createAll());
         builder.setRegistrationEngineFactory(engine);
         builder.setDataSenders(sender);
-        builder.setEndpointsProviders(
-                new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider()).build());
+        CaliforniumClientEndpointsProvider.Builder transport =
+                new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider());
+        Configuration coap = transport.createDefaultConfiguration();
+        coap.set(CoapConfig.MAX_RESOURCE_BODY_SIZE, 100_000);
+        transport.setConfiguration(coap);
+        builder.setEndpointsProviders(transport.build());
         LeshanClient client = builder.build();
         client.start();
         say("started " + endpoint);
