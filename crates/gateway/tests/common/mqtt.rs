@@ -192,6 +192,11 @@ macro_rules! common {
                 self.received.lock().clone()
             }
 
+            /// Those behind the first `start`.
+            pub(crate) fn received_from(&self, start: usize) -> Vec<Received> {
+                self.received.lock().get(start..).unwrap_or_default().to_vec()
+            }
+
             pub(crate) fn payloads(&self) -> Vec<String> {
                 self.received.lock().iter().map(|message| message.payload.clone()).collect()
             }
