@@ -83,6 +83,8 @@ pub struct Shard {
     metrics: Arc<ShardMetrics>,
     log: EventLog,
     shared: Arc<Shared>,
+    /// The datagram that is being written, reused.
+    datagram: Vec<u8>,
     stopping: bool,
 }
 
@@ -113,6 +115,7 @@ impl Shard {
             metrics: parts.metrics,
             log: EventLog::default(),
             shared,
+            datagram: Vec::new(),
             stopping: false,
         })
     }
@@ -235,14 +238,13 @@ impl Shard {
     }
 
     fn transmit(&mut self) {
-        let mut scratch = Vec::new();
         let mut bytes = 0;
         loop {
-            scratch.clear();
-            let Some(peer) = self.server.poll_transmit(&mut scratch) else { break };
-            bytes += scratch.len() as u64;
+            self.datagram.clear();
+            let Some(peer) = self.server.poll_transmit(&mut self.datagram) else { break };
+            bytes += self.datagram.len() as u64;
             if let Some(listener) = self.listeners.get_mut(usize::from(peer.listener())) {
-                listener.send.push(peer.remote(), Some(peer.local()), &scratch);
+                listener.send.push(peer.remote(), Some(peer.local()), &self.datagram);
             }
         }
         self.metrics.add(Counter::BytesOut, bytes);
