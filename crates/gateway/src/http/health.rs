@@ -149,7 +149,6 @@ impl HealthReport {
     }
 }
 
-
 /// To the second, as RFC 3339 writes it.
 fn rfc3339(time: SystemTime) -> String {
     humantime::format_rfc3339_seconds(time).to_string()
