@@ -9,7 +9,7 @@ use lwm2m::EndpointName;
 
 use crate::publication::{Publication, Qos};
 use crate::settings::{Settings, SettingsError, TopicSetting};
-use crate::topic::{self, Address, Named, Template, Wildcards};
+use crate::topic::{Address, Named, Template, Wildcards};
 
 /// The settings and their compiled topics.
 #[derive(Debug)]
@@ -109,16 +109,18 @@ impl Contract {
         Ok(contract)
     }
 
-    /// No topic that is published to may match a filter that commands are subscribed with.
+    /// No topic that is published to may be a command topic. That the filter of the commands may
+    /// match more, for a placeholder inside of a level makes it `+`, does no harm: what comes back
+    /// then names no device.
     fn check_loops(&self) -> Result<(), SettingsError> {
-        let filters = self.mounts.iter().map(|mount| &mount.filter);
-        for filter in filters {
+        let commands = self.mounts.iter().map(|mount| &mount.command);
+        for command in commands {
             for (channel, template) in self.mounts.iter().flat_map(|mount| &mount.channels) {
-                if template.overlaps(filter) {
+                if template.overlaps(command) {
                     return Err(SettingsError::Loop {
                         key: channel.key().to_owned(),
                         topic: template.to_string(),
-                        filter: filter.clone(),
+                        command: command.to_string(),
                     });
                 }
             }
@@ -177,10 +179,7 @@ impl Contract {
 
     /// Whether a message on this topic would come back as a command.
     pub(crate) fn is_command_topic(&self, topic: &str) -> bool {
-        let matched = |mount: &Mount| {
-            topic::matches(&mount.filter, topic) || !mount.command.read(topic).is_empty()
-        };
-        self.mounts.iter().any(matched)
+        self.mounts.iter().any(|mount| !mount.command.read(topic).is_empty())
     }
 
     /// A message on one of the device's topics; `None` when that topic is off.

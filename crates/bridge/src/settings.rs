@@ -188,7 +188,7 @@ pub enum UpdateCondition {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ResponseTopics {
     /// Allowed beginnings; empty allows every topic that is safe at all (no wildcard, not below
-    /// `$`, not matching the command filter).
+    /// `$`, no command topic).
     pub prefixes: Vec<String>,
 }
 
@@ -216,7 +216,7 @@ pub enum SettingsError {
     },
     /// The gateway would receive its own publications as commands.
     #[error(
-        "{key} = {topic:?} matches the command filter {filter:?}: the gateway would take its own \
+        "{key} = {topic:?} may be a command topic ({command:?}): the gateway would take its own \
          messages for commands"
     )]
     Loop {
@@ -224,8 +224,8 @@ pub enum SettingsError {
         key: String,
         /// Mountpoint and topic together.
         topic: String,
-        /// The filter that commands are subscribed with.
-        filter: String,
+        /// Mountpoint and topic of the commands.
+        command: String,
     },
     /// No command could ever be accepted.
     #[error("command_payload_max = {0}: a command needs at least 2 bytes")]

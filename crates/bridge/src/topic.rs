@@ -195,11 +195,12 @@ impl Template {
         search.found
     }
 
-    /// Whether some topic of this template could match the filter, whatever the placeholders hold
-    /// (no `/` in them).
-    pub(crate) fn overlaps(&self, filter: &str) -> bool {
+    /// Whether some topic of this template could be one of the other as well, whatever the
+    /// placeholders of both hold (no `/` in them).
+    pub(crate) fn overlaps(&self, other: &Self) -> bool {
         let text = self.with_placeholders(PLACEHOLDER, PLACEHOLDER);
-        overlap(&mut text.split('/'), &mut filter.split('/'))
+        let other = other.with_placeholders(PLACEHOLDER, PLACEHOLDER);
+        overlap(&mut text.split('/'), &mut other.split('/'))
     }
 }
 
@@ -279,7 +280,7 @@ fn as_filter(text: &str) -> String {
     text.split('/').map(level).collect::<Vec<_>>().join("/")
 }
 
-/// Whether a topic, some of whose levels are placeholders, can match a filter.
+/// Whether a topic and a filter, some of whose levels hold placeholders, can match.
 fn overlap<'a>(
     topic: &mut impl Iterator<Item = &'a str>,
     filter: &mut impl Iterator<Item = &'a str>,
@@ -294,16 +295,24 @@ fn overlap<'a>(
 }
 
 fn level_may_be(level: &str, wanted: &str) -> bool {
-    let Some((before, behind)) = level.split_once(PLACEHOLDER) else {
-        return wanted == "+" || wanted == level;
-    };
-    let behind = behind.rsplit(PLACEHOLDER).next().unwrap_or_default();
-    wanted == "+" || (wanted.starts_with(before) && wanted.ends_with(behind))
+    if wanted == "+" {
+        return true;
+    }
+    match (around_placeholders(level), around_placeholders(wanted)) {
+        (None, None) => level == wanted,
+        (Some((before, behind)), None) => wanted.starts_with(before) && wanted.ends_with(behind),
+        (None, Some((before, behind))) => level.starts_with(before) && level.ends_with(behind),
+        (Some((before, behind)), Some((wanted_before, wanted_behind))) => {
+            (before.starts_with(wanted_before) || wanted_before.starts_with(before))
+                && (behind.ends_with(wanted_behind) || wanted_behind.ends_with(behind))
+        }
+    }
 }
 
-/// Whether a topic name matches a filter (MQTT 5, 4.7).
-pub(crate) fn matches(filter: &str, topic: &str) -> bool {
-    overlap(&mut topic.split('/'), &mut filter.split('/'))
+/// What stands before the first and behind the last placeholder of a level, if it has one.
+fn around_placeholders(level: &str) -> Option<(&str, &str)> {
+    let (before, rest) = level.split_once(PLACEHOLDER)?;
+    Some((before, rest.rsplit(PLACEHOLDER).next().unwrap_or_default()))
 }
 
 /// Reads a topic against the parts of a template, trying each end of a name.

@@ -131,21 +131,28 @@ fn topics_that_cannot_be_used_are_refused_with_a_reason() {
 }
 
 #[test]
-fn an_uplink_topic_that_could_match_the_filter_is_found() {
+fn an_uplink_topic_that_could_be_a_command_topic_is_found() {
     let cases = [
-        ("lwm2m/%e/up/resp", "lwm2m/+/dn/#", false),
-        ("lwm2m/%e/dn/resp", "lwm2m/+/dn/#", true),
-        ("lwm2m/%e/dn", "lwm2m/+/dn/#", true),
-        ("lwm2m/x/dn", "lwm2m/+/dn/#", true),
-        ("%e/%e/up", "+/dn/#", true),
-        ("%e/up-%e/x", "+/dn/#", false),
-        ("%e/d%en", "+/dn/#", true),
-        ("up/%e", "+/dn", true),
-        ("a/b/c", "+/+", false),
+        ("lwm2m/%e/up/resp", "lwm2m/%e/dn/#", false),
+        ("lwm2m/%e/dn/resp", "lwm2m/%e/dn/#", true),
+        ("lwm2m/%e/dn", "lwm2m/%e/dn/#", true),
+        ("lwm2m/x/dn", "lwm2m/%e/dn/#", true),
+        ("%e/%e/up", "%e/dn/#", true),
+        ("%e/up-%e/x", "%e/dn/#", false),
+        ("%e/d%en", "%e/dn/#", true),
+        ("up/%e", "%e/dn", true),
+        ("a/b/c", "%e/+", false),
+        ("gw-%e-up", "gw-%e-dn/#", false),
+        ("gw-%e-dn", "gw-%e-dn/#", true),
+        ("gw-%e", "gw-%e-dn/#", true),
+        ("gw-x-dn", "gw-%e-dn/#", true),
+        ("gw-x-up", "gw-%e-dn/#", false),
+        ("%eup", "%edn/#", false),
+        ("x%e", "%edn/+", false),
     ];
-    for (template, filter, expected) in cases {
-        let template = Template::parse(template, Wildcards::Forbidden).unwrap();
-        assert_eq!(template.overlaps(filter), expected, "{template} {filter}");
+    for (uplink, commands, expected) in cases {
+        let template = Template::parse(uplink, Wildcards::Forbidden).unwrap();
+        assert_eq!(template.overlaps(&command(commands)), expected, "{uplink} {commands}");
     }
 }
 

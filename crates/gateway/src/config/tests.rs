@@ -254,8 +254,8 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[lwm2m.topics]\nresponse = \"dn/resp\"",
-        "gateway.toml:2: lwm2m.topics.response: topics.response = \"lwm2m/%e/dn/resp\" matches the \
-         command filter \"lwm2m/+/dn/#\"",
+        "gateway.toml:2: lwm2m.topics.response: topics.response = \"lwm2m/%e/dn/resp\" may be \
+         a command topic (\"lwm2m/%e/dn/#\")",
     ),
     (
         "[lwm2m.topics]\nnotify = \"up/+\"",

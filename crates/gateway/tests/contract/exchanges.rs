@@ -35,6 +35,7 @@ fn exchanges(profile: Profile) {
         ("a large write leaves in blocks", a_large_write),
         ("a large write in the size that the device wants", a_negotiated_write),
         ("4.13 with a smaller size begins again", a_restarted_write),
+        ("a write of 60 000 bytes", the_largest_write),
         ("an error during an upload ends it", a_failed_upload),
         ("4.08 begins again, once", a_device_that_lost_a_block),
         ("a command for nobody", a_command_for_nobody),
@@ -277,6 +278,16 @@ fn a_large_write(device: &mut Device<'_>) {
     let request = device.command(&command);
     assert_eq!(request.number(BLOCK1), Some(block(0, true, 6)));
     assert_eq!(take(device, request, 6), body);
+    device.expect("up/resp", &written("2.04", "changed"));
+}
+
+fn the_largest_write(device: &mut Device<'_>) {
+    device.expect_nothing();
+    let value = "x".repeat(60_000);
+    let data = json!({"path": "/3/0/14", "type": "String", "value": value});
+    let request = device.command(&json!({"reqID": 1, "msgType": "write", "data": data}));
+    let body = [&[0xd0, 0x0e, 0xea, 0x60], value.as_bytes()].concat();
+    assert!(take(device, request, 6) == body);
     device.expect("up/resp", &written("2.04", "changed"));
 }
 

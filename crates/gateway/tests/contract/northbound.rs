@@ -41,18 +41,24 @@ fn deleted(id: u16) -> Json {
 
 fn flags(device: &mut Device<'_>) {
     device.register(&[], "</5/0>");
+    assert_plain(device, "register");
     device.update(&[], "</5/0>");
+    assert_plain(device, "update");
     device.publish(&json!({"msgType": "nothing"}));
+    assert_plain(device, "nothing");
     let command = json!({"msgType": "observe", "data": {"path": "/5/0/3"}});
     let request = device.command(&command);
     device.answer(&request, "2.05 observe=0 text 0");
+    assert_plain(device, "observe");
     device.separately(NON, &request, "2.05 observe=1 text 1");
-    for message in ["register", "update", "nothing", "observe", "notify"] {
-        let published = device.published();
-        assert_eq!(published.json["msgType"], message);
-        assert_eq!((published.message.qos, published.message.retain), (0, false), "{message}");
-        assert_eq!(published.message.correlation, None);
-    }
+    assert_plain(device, "notify");
+}
+
+fn assert_plain(device: &mut Device<'_>, message: &str) {
+    let published = device.published();
+    assert_eq!(published.json["msgType"], message);
+    assert_eq!((published.message.qos, published.message.retain), (0, false), "{message}");
+    assert_eq!(published.message.correlation, None);
 }
 
 fn command_topics(device: &mut Device<'_>) {
@@ -191,7 +197,8 @@ fn uplinks_as_commands(device: &mut Device<'_>) {
 fn mountpoints(profile: Profile) {
     // Name, mountpoint, response topic, and the topic for a device `EP`.
     let rows: &[(&str, &str, &str, &str)] = &[
-        ("no slash is added", "gw/%e/x", "up", "gw/EP/xup"),
+        ("no slash is added", "gw-%e-", "up", "gw-EP-up"),
+        ("no slash is added behind a level", "gw/%e/x", "up", "gw/EP/xup"),
         ("no slash is removed", "/gw//%e/", "/up", "/gw//EP//up"),
         ("placeholders of EMQX 5", "${endpoint_name}/${clientid}/", "up", "EP/EP/up"),
         ("the address of the device", "%a/%e/", "up", "127.0.0.1/EP/up"),
