@@ -2,8 +2,8 @@
 //! embedded broker, in both profiles.
 //!
 //! Each table has one row per rule, named after what it checks. JSON is compared as a whole, with
-//! `22` and `22.0` told apart; requests to devices are compared with every option and byte. What the
-//! crates do in detail is tested beside their code.
+//! `22` and `22.0` told apart; requests to devices are compared with every option and byte. What
+//! the crates do in detail is tested beside their code.
 
 #![cfg(feature = "embedded-broker")]
 

@@ -137,8 +137,7 @@ fn tagged<'a>(decoder: &mut Decoder<'a>) -> Result<Option<Wire<'a>>, DecodeError
 /// A decimal fraction or bigfloat, the array of an exponent and a mantissa (RFC 8949 3.4.4): Leshan
 /// writes the base time of a Send so.
 fn fraction<'a>(tag: u64, decoder: &mut Decoder<'a>) -> Result<Option<Wire<'a>>, DecodeError> {
-    if decoder.datatype().map_err(cbor)? != Type::Array
-        || decoder.array().map_err(cbor)? != Some(2)
+    if decoder.datatype().map_err(cbor)? != Type::Array || decoder.array().map_err(cbor)? != Some(2)
     {
         return Ok(None);
     }
