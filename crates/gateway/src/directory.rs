@@ -86,12 +86,23 @@ impl Directory {
         rows.find(hash, |row| row.endpoint.as_str() == endpoint).map(|row| row.home)
     }
 
-    /// The name as the directory stores it, so that callers share its memory.
-    pub fn name(&self, endpoint: &str) -> Option<(EndpointName, Home)> {
+    /// Gives `what` to `act`, with the home of an endpoint, which cannot move meanwhile, and the
+    /// name as the directory stores it, so that callers share its memory. `act` must be short.
+    ///
+    /// # Errors
+    /// `what` itself, when the endpoint is not registered.
+    pub fn at_home<A, T>(
+        &self,
+        endpoint: &str,
+        what: A,
+        act: impl FnOnce(A, &EndpointName, Home) -> T,
+    ) -> Result<T, A> {
         let hash = self.hasher.hash_one(endpoint);
         let rows = self.partition(hash).read();
-        rows.find(hash, |row| row.endpoint.as_str() == endpoint)
-            .map(|row| (row.endpoint.clone(), row.home))
+        match rows.find(hash, |row| row.endpoint.as_str() == endpoint) {
+            Some(row) => Ok(act(what, &row.endpoint, row.home)),
+            None => Err(what),
+        }
     }
 
     /// Registered endpoints of all shards.
@@ -148,11 +159,19 @@ mod tests {
     }
 
     #[test]
+    fn what_is_for_nobody_is_handed_back() {
+        let directory = Directory::new();
+        directory.claim(&name("a"), home(3, 1));
+        let at_home = |endpoint| directory.at_home(endpoint, 7, |what, _, home| (what, home.shard));
+        assert_eq!((at_home("a"), at_home("b")), (Ok((7, 3)), Err(7)));
+    }
+
+    #[test]
     fn names_share_the_memory_of_the_directory() {
         let directory = Directory::new();
         directory.claim(&name("a"), home(0, 1));
-        let (first, _) = directory.name("a").unwrap();
-        let (second, _) = directory.name("a").unwrap();
+        let shared = || directory.at_home("a", (), |(), name, _| name.clone()).unwrap();
+        let (first, second) = (shared(), shared());
         assert_eq!(first.as_str().as_ptr(), second.as_str().as_ptr());
     }
 

@@ -11,11 +11,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bridge::{Bridge, Delivery, Downlink, Publication, Surroundings};
 use engine::{Command, CommandError};
-use lwm2m::Models;
+use lwm2m::{EndpointName, Models};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, sleep};
 
 use crate::clock;
+use crate::directory::Home;
 use crate::inbox::{CommandInput, Input};
 use crate::mqtt::{Deliveries, Incoming};
 use crate::outbox::{Outbox, Reservation};
@@ -42,6 +43,14 @@ pub struct Commands {
     limit: Mutex<RateLimit>,
     closed: AtomicBool,
     counters: Arc<CommandCounters>,
+}
+
+/// Why a shard did not take a command, which is handed back.
+enum Refused {
+    /// Its device is not registered.
+    Unknown(Box<Command>),
+    /// The queue of the shard, or the way up for outcomes, is full.
+    Full(Box<Command>),
 }
 
 /// What happened to messages on command topics before a shard saw them.
@@ -103,25 +112,21 @@ impl Commands {
         };
         let contract = self.contract.read();
         let (bridge, models) = &*contract;
-        let known =
-            |name: &lwm2m::EndpointName| self.shared.directory.find(name.as_str()).is_some();
+        let known = |name: &EndpointName| self.shared.directory.find(name.as_str()).is_some();
         bridge.downlink_to(self.shared.clock.now(), &delivery, models, known)
     }
 
-    async fn hand_over(&self, command: Box<Command>, size: usize) {
+    async fn hand_over(&self, mut command: Box<Command>, size: usize) {
         let deadline = Instant::now() + self.wait_max;
-        let mut command = command;
         loop {
             // Looked up anew each time: the device may move while its shard is full.
-            let Some((endpoint, home)) = self.shared.directory.name(command.endpoint.as_str())
-            else {
-                count(&self.counters.unknown);
-                return self.report(&command, &CommandError::UnknownDevice);
-            };
-            command.endpoint = endpoint;
-            match self.offer(command, usize::from(home.shard), size) {
+            match self.offer(command, size) {
                 Ok(()) => return,
-                Err(refused) => command = refused,
+                Err(Refused::Unknown(command)) => {
+                    count(&self.counters.unknown);
+                    return self.report(&command, &CommandError::UnknownDevice);
+                }
+                Err(Refused::Full(refused)) => command = refused,
             }
             if Instant::now() >= deadline {
                 count(&self.counters.queue_full);
@@ -131,9 +136,30 @@ impl Commands {
         }
     }
 
-    fn offer(&self, command: Box<Command>, shard: usize, size: usize) -> Result<(), Box<Command>> {
-        let Some(inbox) = self.shared.inboxes.get(shard) else { return Err(command) };
-        let Some(reservation) = self.reserve() else { return Err(command) };
+    /// Puts a command before the shard of its device while the device cannot move: so it is there
+    /// before the eviction, and moves along in its place.
+    fn offer(&self, command: Box<Command>, size: usize) -> Result<(), Refused> {
+        let name = command.endpoint.clone();
+        let put = |mut command: Box<Command>, name: &EndpointName, home: Home| {
+            command.endpoint = name.clone();
+            self.put_before(home.shard, command, size).map_err(Refused::Full)
+        };
+        self.shared
+            .directory
+            .at_home(name.as_str(), command, put)
+            .unwrap_or_else(|command| Err(Refused::Unknown(command)))
+    }
+
+    fn put_before(
+        &self,
+        shard: u8,
+        command: Box<Command>,
+        size: usize,
+    ) -> Result<(), Box<Command>> {
+        let inbox = self.shared.inboxes.get(usize::from(shard));
+        let (Some(inbox), Some(reservation)) = (inbox, self.reserve()) else {
+            return Err(command);
+        };
         let input = CommandInput { command: *command, reservation, hops: HOPS_MAX };
         match inbox.offer(Input::Command(Box::new(input)), size + COMMAND_OVERHEAD) {
             Ok(()) => Ok(()),

@@ -2,13 +2,14 @@
 //!
 //! Commands and forwarded datagrams come at the pace of strangers and are bounded. What shards owe
 //! each other (evictions, handovers) and what the operator does is never refused: each answers one
-//! Register that a shard took from its own socket, so the sockets bound it.
+//! Register that a shard took from its own socket, so the sockets bound it. An eviction keeps its
+//! place behind the commands that came before the name moved, so that they move with it in order.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bridge::Bridge;
-use crossbeam_queue::{ArrayQueue, SegQueue};
+use crossbeam_queue::SegQueue;
 use engine::{Command, Handover, Peer, RegistrationId, Settings};
 use lwm2m::{EndpointName, Models};
 use udpio::Waker;
@@ -100,10 +101,11 @@ pub struct InboxLimits {
 
 /// The queue before one shard.
 pub struct Inbox {
-    bounded: ArrayQueue<(Input, usize)>,
-    control: SegQueue<Input>,
+    ordered: SegQueue<(Input, usize)>,
+    urgent: SegQueue<Input>,
+    entries: AtomicUsize,
     bytes: AtomicUsize,
-    bytes_max: usize,
+    limits: InboxLimits,
     waker: Waker,
 }
 
@@ -111,10 +113,11 @@ impl Inbox {
     /// An empty queue whose owner is woken by `waker`.
     pub fn new(limits: InboxLimits, waker: Waker) -> Self {
         Self {
-            bounded: ArrayQueue::new(limits.entries.max(1)),
-            control: SegQueue::new(),
+            ordered: SegQueue::new(),
+            urgent: SegQueue::new(),
+            entries: AtomicUsize::new(0),
             bytes: AtomicUsize::new(0),
-            bytes_max: limits.bytes,
+            limits,
             waker,
         }
     }
@@ -124,44 +127,55 @@ impl Inbox {
     /// # Errors
     /// The input itself, when a bound is reached.
     pub fn offer(&self, input: Input, size: usize) -> Result<(), Input> {
+        let entries = self.entries.fetch_add(1, Ordering::Relaxed);
         let held = self.bytes.fetch_add(size, Ordering::Relaxed);
         // One input larger than the whole bound must not wait for ever.
-        if held > 0 && held.saturating_add(size) > self.bytes_max {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
+        let bytes_fit = held == 0 || held.saturating_add(size) <= self.limits.bytes;
+        if !bytes_fit || entries >= self.limits.entries.max(1) {
+            self.vacate(size);
             return Err(input);
         }
-        if let Err((input, size)) = self.bounded.push((input, size)) {
-            self.bytes.fetch_sub(size, Ordering::Relaxed);
-            return Err(input);
-        }
+        self.ordered.push((input, size));
         self.waker.wake();
         Ok(())
     }
 
-    /// Puts something into the queue that may not be refused.
-    pub fn send(&self, input: Input) {
-        self.control.push(input);
+    /// Puts something that may not be refused behind the commands and datagrams that wait.
+    pub fn send_in_order(&self, input: Input) {
+        self.entries.fetch_add(1, Ordering::Relaxed);
+        self.ordered.push((input, 0));
         self.waker.wake();
     }
 
-    /// The next input; what may not be refused goes first.
+    /// Puts something that may not be refused before everything else.
+    pub fn send(&self, input: Input) {
+        self.urgent.push(input);
+        self.waker.wake();
+    }
+
+    /// The next input.
     pub fn next(&self) -> Option<Input> {
-        if let Some(input) = self.control.pop() {
+        if let Some(input) = self.urgent.pop() {
             return Some(input);
         }
-        let (input, size) = self.bounded.pop()?;
-        self.bytes.fetch_sub(size, Ordering::Relaxed);
+        let (input, size) = self.ordered.pop()?;
+        self.vacate(size);
         Some(input)
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.control.is_empty() && self.bounded.is_empty()
+        self.urgent.is_empty() && self.ordered.is_empty()
     }
 
-    /// How many commands and datagrams wait.
+    /// How many inputs wait, urgent ones apart.
     pub fn len(&self) -> usize {
-        self.bounded.len()
+        self.ordered.len()
+    }
+
+    fn vacate(&self, size: usize) {
+        self.entries.fetch_sub(1, Ordering::Relaxed);
+        self.bytes.fetch_sub(size, Ordering::Relaxed);
     }
 }
 
@@ -204,13 +218,17 @@ mod tests {
     }
 
     #[test]
-    fn what_may_not_be_refused_goes_first() {
+    fn what_is_urgent_goes_first_and_the_rest_keeps_its_order() {
         let inbox = inbox(1, 100);
         inbox.offer(kick("bounded"), 1).ok().unwrap();
         for n in 0..10 {
-            inbox.send(kick(&format!("control-{n}")));
+            inbox.send_in_order(kick(&format!("behind-{n}")));
         }
-        assert_eq!(name(inbox.next()).as_deref(), Some("control-0"));
-        assert_eq!((inbox.len(), inbox.is_empty()), (1, false));
+        inbox.send(kick("urgent"));
+        assert!(inbox.offer(kick("refused"), 1).is_err());
+        let order: Vec<_> = std::iter::from_fn(|| name(inbox.next())).collect();
+        assert_eq!(order[..3], ["urgent", "bounded", "behind-0"]);
+        assert_eq!((order.len(), inbox.is_empty()), (12, true));
+        assert!(inbox.offer(kick("next"), 1).is_ok());
     }
 }

@@ -4,6 +4,9 @@
 //! responsibility for it, so the bound covers what waits and what is on its way alike. The shard
 //! side is synchronous and lock-free; the other side is one tokio task. Handing messages to a
 //! broker is the job of [`crate::mqtt`]; what a shard does when its queue is full is the shard's.
+//!
+//! The queues are read in turns, which keeps the order within a shard. A name that moves from one
+//! shard to another orders two queues: see [`Outbox::note_move`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
@@ -45,11 +48,12 @@ pub struct Full(pub Publication);
 /// metrics and shutdown take.
 #[must_use]
 pub fn outboxes(shards: usize, limits: Limits) -> (Vec<Outbox>, OutboxReader, OutboxMonitor) {
-    let wake = Arc::new(Wake::default());
+    let common = Arc::new(Common::default());
     let queues: Arc<[Arc<Queue>]> =
-        (0..shards).map(|_| Arc::new(Queue::new(limits, Arc::clone(&wake)))).collect();
+        (0..shards).map(|_| Arc::new(Queue::new(limits, Arc::clone(&common)))).collect();
     let ends = queues.iter().map(|queue| Outbox { queue: Arc::clone(queue) }).collect();
-    let reader = OutboxReader { queues: Arc::clone(&queues), next: 0 };
+    let lanes = queues.iter().map(|queue| Lane::new(Arc::clone(queue))).collect();
+    let reader = OutboxReader { lanes, moves: 0, next: 0 };
     (ends, reader, OutboxMonitor { queues })
 }
 
@@ -106,7 +110,13 @@ impl Outbox {
     /// Wakes the consumer if it sleeps and there is something to take. Cheap when it does not
     /// sleep: one fence and one load.
     pub fn wake(&self) {
-        self.queue.wake.wake();
+        self.queue.common.wake.wake();
+    }
+
+    /// Says that a name moved away: what this shard has pushed leaves before whatever another shard
+    /// pushes once it has heard of the move.
+    pub fn note_move(&self) {
+        self.queue.common.moves.fetch_add(1, Ordering::AcqRel);
     }
 }
 
@@ -172,7 +182,9 @@ impl Drop for Ticket {
 /// The consumer's end: all shards' queues, read in turns.
 #[derive(Debug)]
 pub struct OutboxReader {
-    queues: Arc<[Arc<Queue>]>,
+    lanes: Vec<Lane>,
+    /// Messages that know of more moves than this wait.
+    moves: u64,
     next: usize,
 }
 
@@ -181,10 +193,10 @@ impl OutboxReader {
     /// shard. Cancel safe: nothing is taken before the last wait.
     pub async fn next_batch(&mut self, batch: &mut Vec<Entry>, max: usize) {
         while self.take(batch, max) == 0 {
-            let Some(wake) = self.queues.first().map(|queue| Arc::clone(&queue.wake)) else {
+            let Some(common) = self.lanes.first().map(|lane| Arc::clone(&lane.queue.common)) else {
                 return std::future::pending().await;
             };
-            wake.sleep(|| self.queues.iter().any(|queue| !queue.waiting.is_empty())).await;
+            common.wake.sleep(|| self.lanes.iter().any(Lane::is_ready)).await;
         }
     }
 
@@ -192,15 +204,75 @@ impl OutboxReader {
     /// and another one goes first next time, so that one busy shard does not starve the rest.
     pub fn take(&mut self, batch: &mut Vec<Entry>, max: usize) -> usize {
         let before = batch.len();
-        let shards = self.queues.len();
+        let shards = self.lanes.len();
         let share = max.div_ceil(shards.max(1));
-        for step in 0..shards {
-            let Some(queue) = self.queues.get((self.next + step) % shards) else { break };
-            let room = max.saturating_sub(batch.len() - before).min(share);
-            batch.extend(std::iter::from_fn(|| queue.pop()).take(room));
+        self.lanes.iter_mut().for_each(|lane| lane.share = share);
+        while self.advance() {
+            let taken = batch.len() - before;
+            for step in 0..shards {
+                let Some(lane) = self.lanes.get_mut((self.next + step) % shards) else { break };
+                let room = max.saturating_sub(batch.len() - before);
+                batch.extend(std::iter::from_fn(|| lane.pop(self.moves)).take(room));
+            }
+            if batch.len() - before == taken {
+                break;
+            }
         }
         self.next = (self.next + 1) % shards.max(1);
         batch.len() - before
+    }
+
+    /// Finds what may leave next; `false`: nothing is there.
+    fn advance(&mut self) -> bool {
+        let Some(first) = self.fewest_moves() else { return false };
+        if first > self.moves {
+            // A queue that was looked at too early may hold what came before this move; now that
+            // a message from behind the move has been seen, so are those.
+            self.moves = self.fewest_moves().unwrap_or(first);
+        }
+        true
+    }
+
+    fn fewest_moves(&mut self) -> Option<u64> {
+        self.lanes.iter_mut().filter_map(|lane| lane.head().map(|head| head.moves)).min()
+    }
+}
+
+/// One shard's queue, seen from the consumer.
+#[derive(Debug)]
+struct Lane {
+    queue: Arc<Queue>,
+    /// The oldest message, taken out to be looked at.
+    head: Option<Waiting>,
+    /// How many more messages this shard may have in the present batch.
+    share: usize,
+}
+
+impl Lane {
+    const fn new(queue: Arc<Queue>) -> Self {
+        Self { queue, head: None, share: 0 }
+    }
+
+    fn is_ready(&self) -> bool {
+        self.head.is_some() || !self.queue.waiting.is_empty()
+    }
+
+    fn head(&mut self) -> Option<&Waiting> {
+        if self.head.is_none() {
+            self.head = self.queue.waiting.pop();
+        }
+        self.head.as_ref()
+    }
+
+    /// The next message that knows of no more than `moves`.
+    fn pop(&mut self, moves: u64) -> Option<Entry> {
+        if self.share == 0 || self.head().is_none_or(|head| head.moves > moves) {
+            return None;
+        }
+        let Waiting { publication, bytes, .. } = self.head.take()?;
+        self.share -= 1;
+        let ticket = Ticket { queue: Some(Arc::clone(&self.queue)), bytes };
+        Some(Entry { publication, ticket })
     }
 }
 
@@ -261,10 +333,27 @@ impl OutboxMonitor {
     }
 }
 
+/// What all queues of a process share.
+#[derive(Debug, Default)]
+struct Common {
+    wake: Wake,
+    /// How many names have moved from shard to shard.
+    moves: AtomicU64,
+}
+
+/// A message that nobody has taken yet.
+#[derive(Debug)]
+struct Waiting {
+    publication: Publication,
+    bytes: usize,
+    /// The moves that its shard may have heard of when it was pushed.
+    moves: u64,
+}
+
 /// One shard's queue. The bounds live in the counters; the queue itself has none.
 #[derive(Debug)]
 struct Queue {
-    waiting: SegQueue<(Publication, usize)>,
+    waiting: SegQueue<Waiting>,
     limits: Limits,
     entries: AtomicUsize,
     bytes: AtomicUsize,
@@ -275,11 +364,11 @@ struct Queue {
     taken: AtomicU64,
     failed: AtomicU64,
     abandoned: AtomicU64,
-    wake: Arc<Wake>,
+    common: Arc<Common>,
 }
 
 impl Queue {
-    fn new(limits: Limits, wake: Arc<Wake>) -> Self {
+    fn new(limits: Limits, common: Arc<Common>) -> Self {
         Self {
             waiting: SegQueue::new(),
             limits,
@@ -292,7 +381,7 @@ impl Queue {
             taken: AtomicU64::new(0),
             failed: AtomicU64::new(0),
             abandoned: AtomicU64::new(0),
-            wake,
+            common,
         }
     }
 
@@ -331,13 +420,8 @@ impl Queue {
     }
 
     fn push(&self, publication: Publication, bytes: usize) {
-        self.waiting.push((publication, bytes));
-    }
-
-    fn pop(self: &Arc<Self>) -> Option<Entry> {
-        let (publication, bytes) = self.waiting.pop()?;
-        let ticket = Ticket { queue: Some(Arc::clone(self)), bytes };
-        Some(Entry { publication, ticket })
+        let moves = self.common.moves.load(Ordering::Acquire);
+        self.waiting.push(Waiting { publication, bytes, moves });
     }
 
     fn level(&self) -> Level {

@@ -57,6 +57,35 @@ fn the_bound_in_bytes_holds_and_lets_one_oversize_message_pass_alone() {
     assert_eq!(level.bytes_high, 2001 + ENTRY_OVERHEAD);
 }
 
+/// The reader looks at the queues in any order; what was said before a name moved leaves first.
+#[test]
+fn what_a_shard_said_before_a_name_moved_leaves_before_what_the_next_one_says() {
+    for first_lane in 0..3 {
+        let (ends, mut reader, _monitor) = outboxes(3, limits(100, 1 << 20, 0));
+        let mut batch = Vec::new();
+        for _ in 0..first_lane {
+            reader.take(&mut batch, 10);
+        }
+        let [zero, one, two] = &ends[..] else { panic!("three ends") };
+        for text in ["a: ended", "b: ended"] {
+            two.try_push(message(text)).unwrap();
+        }
+        two.note_move();
+        zero.try_push(message("a: registered")).unwrap();
+        zero.note_move();
+        one.try_push(message("a: registered again")).unwrap();
+        zero.try_push(message("c")).unwrap();
+        while reader.take(&mut batch, 2) > 0 {}
+        let order: Vec<_> = batch
+            .iter()
+            .map(|entry| String::from_utf8_lossy(&entry.publication.payload).into_owned())
+            .filter(|text| text.starts_with("a:"))
+            .collect();
+        assert_eq!(order, ["a: ended", "a: registered", "a: registered again"]);
+        assert_eq!(batch.len(), 5);
+    }
+}
+
 #[test]
 fn outcomes_fit_when_events_do_not() {
     let (outbox, mut reader, monitor) = one(limits(1, 1 << 20, 2));

@@ -99,6 +99,11 @@ impl Uplink {
         }
     }
 
+    /// Orders what was pushed before what the new shard of a moved name will push.
+    pub(super) fn note_move(&self) {
+        self.outbox.note_move();
+    }
+
     fn exact_filter(&self, device: &Device) -> String {
         self.bridge.exact_filter(device.peer.listener(), &device.endpoint)
     }

@@ -90,6 +90,7 @@ impl Shard {
         let handover = self.server.handle_evict(now, &endpoint, registration);
         // The last events of the old registration go up before its successor may say anything.
         self.settle(now);
+        self.uplink.note_move();
         let kept = self.reservations.len().saturating_sub(handover.len());
         let reservations = self.reservations.split_off(kept);
         if let Some(inbox) = self.shared.inboxes.get(usize::from(successor)) {
@@ -123,7 +124,9 @@ impl Shard {
     fn ask_to_evict(&self, claim: &Claim, shard: u8, registration: RegistrationId) {
         if let Some(inbox) = self.shared.inboxes.get(usize::from(shard)) {
             let endpoint = claim.endpoint.clone();
-            inbox.send(Input::Evict(Evict { endpoint, registration, successor: self.number }));
+            let evict = Evict { endpoint, registration, successor: self.number };
+            // Behind the commands that were put there before the name moved.
+            inbox.send_in_order(Input::Evict(evict));
         }
     }
 }
