@@ -1,0 +1,186 @@
+//! Memory per device, and a fleet's notifications at a steady rate without one lost.
+//!
+//! The devices live in this process and the gateway in another, so only the gateway's memory
+//! counts. `RESILIENCE_DEVICES` (20 000 without it) and `RESILIENCE_NOTIFICATIONS` (40 000) ask for
+//! more; docs/testing.md names the sizes of an acceptance run.
+#![cfg(feature = "embedded-broker")]
+
+#[path = "common/app.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod app;
+#[path = "common/process.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod process;
+#[path = "common/wire.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod wire;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use lwm2m::Models;
+use parking_lot::Mutex;
+use simulator::{FleetConfig, Leave, Snapshot, Start, Summary};
+use tokio::sync::mpsc;
+
+use app::App;
+use process::GatewayProcess;
+
+/// Bytes of the gateway's resident memory for each device that is registered and observed.
+const PER_DEVICE_MAX: f64 = 2048.0;
+
+/// How long a fleet may take per thousand devices until all of them are observed.
+const PATIENCE_PER_THOUSAND: Duration = Duration::from_secs(2);
+
+fn number(name: &str, without: u64) -> u64 {
+    std::env::var(name).map_or(without, |text| text.parse().expect("a number"))
+}
+
+/// A simulated fleet in a thread.
+struct Fleet {
+    stop: Arc<AtomicBool>,
+    snapshot: Arc<Mutex<Snapshot>>,
+    thread: std::thread::JoinHandle<Summary>,
+}
+
+impl Fleet {
+    fn start(config: FleetConfig) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let snapshot: Arc<Mutex<Snapshot>> = Arc::default();
+        let (stopped, shown) = (Arc::clone(&stop), Arc::clone(&snapshot));
+        let thread = std::thread::spawn(move || {
+            let show = |now: &Snapshot| *shown.lock() = *now;
+            simulator::run(config, &stopped, show).expect("the fleet runs")
+        });
+        Self { stop, snapshot, thread }
+    }
+
+    fn snapshot(&self) -> Snapshot {
+        *self.snapshot.lock()
+    }
+
+    fn end(self) -> Summary {
+        self.stop.store(true, Ordering::Relaxed);
+        self.thread.join().unwrap()
+    }
+}
+
+/// What the application counted.
+#[derive(Default)]
+struct Counts {
+    observed: AtomicU64,
+    notified: AtomicU64,
+}
+
+/// An application that observes every device that registers, and counts what comes.
+async fn observer(gateway: &GatewayProcess) -> (App, Arc<Counts>) {
+    let counts = Arc::new(Counts::default());
+    let counted = Arc::clone(&counts);
+    let (registered, mut endpoints) = mpsc::unbounded_channel::<String>();
+    let judge = App::connect(gateway.broker, "judge", move |message| {
+        if message.topic.ends_with("/up/notify") {
+            counted.notified.fetch_add(1, Ordering::Relaxed);
+        } else if message.payload.contains("\"msgType\":\"register\"") {
+            let endpoint = message.topic.split('/').nth(1).unwrap();
+            let _ = registered.send(endpoint.to_owned());
+        } else if message.payload.contains("\"msgType\":\"observe\"") {
+            assert!(message.payload.contains("\"2.05\""), "{}", message.payload);
+            counted.observed.fetch_add(1, Ordering::Relaxed);
+        }
+    })
+    .await;
+    judge.subscribe("lwm2m/+/up/#").await;
+    let commander = App::connect(gateway.broker, "commander", |_| {}).await;
+    tokio::spawn(async move {
+        let observe = r#"{"reqID":1,"msgType":"observe","data":{"path":"/3303/0/5700"}}"#;
+        while let Some(endpoint) = endpoints.recv().await {
+            commander.publish(&format!("lwm2m/{endpoint}/dn/o"), observe).await;
+        }
+    });
+    (judge, counts)
+}
+
+fn fleet_config(gateway: &GatewayProcess, devices: usize) -> FleetConfig {
+    FleetConfig {
+        lifetime: 86_400,
+        rate: 3_000,
+        change_every: None,
+        leave: Leave::Vanish,
+        ..FleetConfig::new(gateway.coap, devices, Arc::new(Models::builtin()))
+    }
+}
+
+async fn all_observed(devices: usize, counts: &Counts, fleet: &Fleet) {
+    let patience = Duration::from_secs(20) + PATIENCE_PER_THOUSAND * (devices / 1000) as u32;
+    let deadline = Instant::now() + patience;
+    while counts.observed.load(Ordering::Relaxed) < devices as u64 {
+        let observed = counts.observed.load(Ordering::Relaxed);
+        assert!(Instant::now() < deadline, "{observed} observed; {:?}", fleet.snapshot());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_registered_and_observed_device_costs_at_most_two_kibibytes() {
+    let devices = number("RESILIENCE_DEVICES", 20_000) as usize;
+    let gateway = GatewayProcess::start("shards = 2\n");
+    let (_judge, counts) = observer(&gateway).await;
+    let idle = gateway.resident();
+    assert!(idle < 30 << 20, "{idle} bytes when idle");
+    let fleet = Fleet::start(fleet_config(&gateway, devices));
+    all_observed(devices, &counts, &fleet).await;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    let grown = gateway.resident() - idle;
+    let each = grown as f64 / devices as f64;
+    println!("{devices} devices: idle {idle} bytes, grown by {grown}, {each:.0} bytes each");
+    let metrics = gateway.metrics();
+    assert_eq!(metrics.value("devices"), devices as f64);
+    assert_eq!(metrics.value("observations"), devices as f64);
+    assert!(each <= PER_DEVICE_MAX, "{each:.0} bytes per device");
+    drop(fleet.end());
+}
+
+/// Each device notifies every 5 s, which is 2 000 notifications a second of 10 000 devices.
+async fn steady_notifications_arrive(shards: usize) {
+    const EVERY: Duration = Duration::from_secs(5);
+    let wanted = number("RESILIENCE_NOTIFICATIONS", 8_000);
+    let devices = (number("RESILIENCE_DEVICES", 20_000) / 4) as usize;
+    let gateway = GatewayProcess::start(&format!("shards = {shards}\n"));
+    let (_judge, counts) = observer(&gateway).await;
+    let config = FleetConfig {
+        change_every: Some(EVERY),
+        start: Start::WhenObserved,
+        ..fleet_config(&gateway, devices)
+    };
+    let fleet = Fleet::start(config);
+    all_observed(devices, &counts, &fleet).await;
+    let rate = devices as u64 / EVERY.as_secs();
+    let deadline = Instant::now() + Duration::from_secs(30 + 2 * wanted / rate.max(1));
+    while fleet.snapshot().notifications < wanted {
+        assert!(Instant::now() < deadline, "{:?}", fleet.snapshot());
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let sent = fleet.end().totals.notifications;
+    let deadline = Instant::now() + Duration::from_secs(20);
+    while counts.notified.load(Ordering::Relaxed) < sent && Instant::now() < deadline {
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let arrived = counts.notified.load(Ordering::Relaxed);
+    let metrics = gateway.metrics();
+    let dropped = metrics.total("datagrams_dropped", "reason", "kernel");
+    println!("{shards} shards: {sent} sent, {arrived} arrived, {dropped} dropped by the kernel");
+    assert_eq!(arrived, sent, "{dropped} of them were dropped by the kernel");
+    assert_eq!(metrics.total("mqtt", "what", "subscriber_drops"), 0);
+    assert_eq!(metrics.total("notifications_full", "outcome", "dropped"), 0);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn one_shard_loses_no_steady_notification() {
+    steady_notifications_arrive(1).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_shards_lose_no_steady_notification() {
+    steady_notifications_arrive(2).await;
+}
