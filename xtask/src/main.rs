@@ -4,6 +4,7 @@ mod ci;
 mod conformance;
 mod files;
 mod fuzz;
+mod mutants;
 mod run;
 mod source;
 mod supply;
@@ -52,6 +53,8 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// Mutation testing of coap, the codecs and engine, on a seeded sample
+    Mutants(mutants::Sample),
 }
 
 fn main() -> ExitCode {
@@ -65,6 +68,7 @@ fn main() -> ExitCode {
         Verb::Interop => ci::interop(&root),
         Verb::Fuzz { target: Some(target), seconds } => fuzz::fuzz(&root, &target, seconds),
         Verb::Fuzz { target: None, .. } => fuzz::list(&root),
+        Verb::Mutants(sample) => mutants::command(&root, &sample),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,
