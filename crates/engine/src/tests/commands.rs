@@ -247,6 +247,22 @@ fn commands_of_a_device_go_one_at_a_time_in_order() {
     assert!(rig.server.lookup(rig.now, "dev").is_some_and(|row| row.commands_waiting == 0));
 }
 
+/// A device without commands pays for no queue.
+#[test]
+fn a_queue_goes_with_its_last_command() {
+    let mut rig = rig();
+    let key = rig.server.registry.find("dev").unwrap();
+    let has_queue = |rig: &Rig| rig.server.registry.get(key).unwrap().queue.is_some();
+    assert!(!has_queue(&rig));
+    rig.submit(read("/3/0/0")).unwrap();
+    rig.submit(read("/3/0/1")).unwrap();
+    for waits in [true, false] {
+        let request = rig.take_request();
+        rig.send(peer(1), &request.answer(Code::CONTENT));
+        assert_eq!(has_queue(&rig), waits);
+    }
+}
+
 #[test]
 fn more_in_flight_is_a_setting() {
     let settings = Settings { max_in_flight: 2, ..Settings::default() };

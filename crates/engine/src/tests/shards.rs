@@ -3,7 +3,10 @@
 use coap::{Code, Duration, Type};
 
 use super::rig::{LINKS, Msg, Rig, id_of, name, peer, peer_at, read};
-use crate::{ClaimAnswer, CommandError, Event, Handover, NoteKind, Routed, Server, Settings};
+use crate::{
+    ClaimAnswer, CommandError, Datagram, Event, Handover, Identity, NoteKind, Routed, Server,
+    Settings,
+};
 
 fn pair() -> (Rig, Rig) {
     (Rig::on_shard(Settings::default(), 0), Rig::on_shard(Settings::default(), 1))
@@ -158,4 +161,25 @@ fn an_answer_to_no_claim_is_noted() {
     rig.server.handle_claim(rig.now, claim, ClaimAnswer::Granted { evict: false });
     rig.settle();
     assert_eq!(rig.notes(), [NoteKind::ClaimUnknown]);
+}
+
+/// A retransmitted Register asks nothing again while the directory has not answered the first.
+#[test]
+fn a_name_is_claimed_once_at_a_time() {
+    let (mut rig, _) = pair();
+    let mut claims = Vec::new();
+    for (host, endpoint) in [(1, "dev"), (1, "dev"), (2, "other")] {
+        let query = format!("/rd?ep={endpoint}&lt=60&lwm2m=1.1");
+        let bytes = Msg::post(rig.id(), &query).payload(LINKS).bytes();
+        let input = Datagram { peer: peer(host), identity: &Identity::None, bytes: &bytes };
+        assert_eq!(rig.server.handle_datagram(rig.now, 0, input), Routed::Handled);
+        claims.extend(core::iter::from_fn(|| rig.server.poll_claim()));
+    }
+    let names: Vec<&str> = claims.iter().map(|claim| claim.endpoint.as_str()).collect();
+    assert_eq!(names, ["dev", "other"]);
+    for claim in claims {
+        rig.server.handle_claim(rig.now, claim.id, ClaimAnswer::Granted { evict: false });
+    }
+    rig.settle();
+    assert_eq!(rig.take_names(), ["registered", "registered"]);
 }

@@ -90,7 +90,14 @@ fn what_is_written_is_read_back() {
     let fleet = Fleet::new();
     let base = testing::path("/3442/0");
     let readings = leshan();
-    for format in [Format::TLV, Format::JSON, Format::SENML_JSON, Format::SENML_CBOR] {
+    for format in [
+        Format::TLV,
+        Format::JSON,
+        Format::SENML_JSON,
+        Format::SENML_CBOR,
+        Format::SENML_ETCH_JSON,
+        Format::SENML_ETCH_CBOR,
+    ] {
         let mut out = Vec::new();
         encode(format, &base, &readings, &fleet.context(), &mut out).unwrap();
         let content = decode(Some(format), &base, &out, &fleet.strict()).unwrap();

@@ -66,6 +66,7 @@ fn a_repeated_request_gets_the_stored_answer_for_its_lifetime() {
         assert_eq!(script.sent_raw(), original);
     }
     assert_eq!(script.endpoint.stats().duplicates, 3);
+    assert_eq!(script.endpoint.usage().remembered_requests, 1);
     script.wait_secs(2);
     reply_to(script.says_as("CON POST /rd", 9));
 }
