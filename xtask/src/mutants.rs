@@ -38,15 +38,19 @@ const MUTATED: [(&str, &str); 3] = [
 const TOOL_VERSION: &str = "27.1.0";
 
 /// Seconds the tests of one crate may run. They take few; a mutant that loops forever takes all.
-const TIMEOUT: &str = "60";
+const TIMEOUT: &str = "30";
 
 /// Cases of each property test. A mutant is told by a few; the default only costs time.
 const PROPERTY_CASES: &str = "32";
 
-/// Tests of seconds, about memory and panics; without them a mutant costs a third of the time. What
-/// only they would notice counts as missed, so the rate errs downwards.
-const SKIPPED_TESTS: [&str; 3] =
-    ["endpoint::tests::growth", "every_truncation_and_bit_flip", "flipped_bits_do_not_panic"];
+/// Tests of seconds, mostly about memory and panics; without them a mutant costs a third of the
+/// time. What only they would notice counts as missed, so the rate errs downwards.
+const SKIPPED_TESTS: [&str; 4] = [
+    "endpoint::tests::growth",
+    "the_peer_never_sees_a_message_id_twice",
+    "every_truncation_and_bit_flip",
+    "flipped_bits_do_not_panic",
+];
 
 /// Percent of the mutants that the tests must notice.
 const DUE: f64 = 80.0;
