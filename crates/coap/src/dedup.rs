@@ -175,3 +175,58 @@ impl Ledger {
 
 /// Entries that are gone may take this many places of 8 bytes before the order is compacted.
 const LITTER_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(secs: u64) -> Instant {
+        Instant::from_micros(secs * 1_000_000)
+    }
+
+    /// Adds a request of peer 7; its serial.
+    fn add(ledger: &mut Ledger, seen: &mut Seen, id: u16) -> u32 {
+        ledger.add((7, seen), at(0), MessageId::new(id), at(60)).0
+    }
+
+    fn datagram(len: usize) -> Answer {
+        Answer::Datagram(vec![0; len].into())
+    }
+
+    #[test]
+    fn the_oldest_of_all_give_way_by_number_and_by_bytes() {
+        let mut ledger = Ledger::new(64, 3, 100);
+        let mut seen = Seen::default();
+        let [first, second, third] = [1, 2, 3].map(|id| add(&mut ledger, &mut seen, id));
+        ledger.store(&mut seen, third, datagram(100));
+        assert_eq!(ledger.surplus(), None, "both bounds are reached, none is passed");
+        ledger.store(&mut seen, second, datagram(1));
+        assert_eq!(ledger.surplus(), Some((7, first)));
+        assert!(ledger.remove(&mut seen, first));
+        assert_eq!(ledger.surplus(), Some((7, second)));
+        assert!(ledger.remove(&mut seen, second));
+        assert_eq!(ledger.surplus(), None);
+        for id in [4, 5, 6] {
+            add(&mut ledger, &mut seen, id);
+        }
+        assert_eq!(ledger.surplus(), Some((7, third)));
+    }
+
+    #[test]
+    fn an_order_of_entries_that_are_gone_is_compacted() {
+        let mut ledger = Ledger::new(64, 1_000, 1_000);
+        let mut seen = Seen::default();
+        let alive = [1, 2].map(|id| add(&mut ledger, &mut seen, id));
+        let mut come_and_go = |ledger: &mut Ledger| {
+            let gone = add(ledger, &mut seen, 3);
+            assert!(ledger.remove(&mut seen, gone));
+        };
+        (0..LITTER_MAX + 2).for_each(|_| come_and_go(&mut ledger));
+        assert!(!ledger.is_littered());
+        come_and_go(&mut ledger);
+        assert!(ledger.is_littered());
+        ledger.compact(|peer, serial| peer == 7 && alive.contains(&serial));
+        assert!(!ledger.is_littered());
+        assert_eq!(ledger.order, alive.map(|serial| (7, serial)));
+    }
+}

@@ -217,4 +217,23 @@ mod tests {
         served.sweep(at(1_060));
         assert!(served.is_empty() && served.bytes == 0);
     }
+
+    #[test]
+    fn a_full_store_keeps_the_newer_answers() {
+        let one = cost(&large(1_000));
+        let hasher = RandomState::with_seeds(1, 2, 3, 4);
+        let mut served = Served::new(10 * one, Duration::from_secs(60), hasher);
+        for port in 0..10 {
+            served.keep(at(u64::from(port)), of(port), large(1_000));
+        }
+        served.keep(at(10), of(9), large(1_000));
+        assert_eq!(served.bytes(), 10 * one, "an answer replaces the former one to its question");
+        served.keep(at(11), of(10), large(1_000));
+        assert_eq!(served.bytes(), 5 * one);
+        for port in 0..=10 {
+            assert_eq!(served.find(at(12), of(port)).is_some(), port > 5, "{port}");
+        }
+        served.keep(at(100), of(11), large(10_000 - 1));
+        assert_eq!(served.bytes(), cost(&large(10_000 - 1)), "the others are past their time");
+    }
 }

@@ -434,3 +434,16 @@ fn a_new_nosec_address_has_one_request_at_a_time() {
     rig.send(peer(1), &request.answer(Code::CONTENT));
     assert_eq!(rig.server.lookup(rig.now, "dev").unwrap().commands_in_flight, 4);
 }
+
+/// Design 6: what an address has proven outlives the registration, for that address.
+#[test]
+fn a_register_anew_from_the_same_address_needs_no_new_proof() {
+    for (port, in_flight) in [(5683, 2), (6000, 1)] {
+        let settings = Settings { max_in_flight: 8, ..Settings::default() };
+        let (mut rig, _) = Rig::registered(settings);
+        rig.register(peer_at(1, port), "ep=dev&lt=60&lwm2m=1.1");
+        (0..2).for_each(|_| assert!(rig.submit(read("/3/0/0")).is_ok()));
+        let row = rig.server.lookup(rig.now, "dev").unwrap();
+        assert_eq!(row.commands_in_flight, in_flight, "{port}");
+    }
+}

@@ -354,6 +354,7 @@ fn an_update_is_laid_over_the_registration() {
     assert_eq!(*content, UpdateContent::WithLinks);
     let links: Vec<&str> = device.info.links.as_ref().unwrap().object_list().collect();
     assert_eq!(links, ["/7/0"]);
+    assert_eq!(rig.server.stats().updated, 2);
 }
 
 #[test]
