@@ -2,9 +2,10 @@
 //! memory that the registrations among them took.
 //!
 //! Without more words 200 000 of them, with short lifetimes and tight bounds on what is remembered
-//! of requests and unfinished bodies, so that all of it is reached soon. `RESILIENCE_DATAGRAMS` says how many come to a gateway with the usual settings and
-//! a `lifetime_max` of 60 s: after them the test waits until the gateway may forget the requests
-//! too, which takes EXCHANGE_LIFETIME (247 s).
+//! of requests and unfinished bodies, so that all of it is reached soon. `RESILIENCE_DATAGRAMS`
+//! says how many come to a gateway with the usual settings and a `lifetime_max` of 60 s: after them
+//! the test waits until the gateway may forget the requests too, which takes EXCHANGE_LIFETIME
+//! (247 s).
 #![cfg(feature = "embedded-broker")]
 
 #[path = "common/app.rs"]
