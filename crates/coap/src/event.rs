@@ -212,3 +212,33 @@ impl NoteKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::format;
+
+    use super::*;
+
+    #[test]
+    fn a_note_is_named_as_its_kind_in_snake_case() {
+        for kind in [
+            NoteKind::FormatError(crate::ParseError::Header),
+            NoteKind::Nonsense,
+            NoteKind::UnknownToken,
+            NoteKind::BadOption(crate::OptionNumber::BLOCK1),
+            NoteKind::ProxyRequest,
+            NoteKind::BodyTooLarge,
+            NoteKind::NoRoomForBody,
+            NoteKind::BlockMismatch,
+            NoteKind::BodyGivenUp,
+            NoteKind::FetchGivenUp,
+            NoteKind::Amplification,
+            NoteKind::ResetReceived(MessageId::new(1)),
+            NoteKind::ResponseGivenUp,
+        ] {
+            let printed = format!("{kind:?}");
+            let variant = printed.split('(').next().unwrap_or_default();
+            assert_eq!(kind.name().replace('_', ""), variant.to_ascii_lowercase());
+        }
+    }
+}

@@ -151,3 +151,35 @@ impl NoteKind {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_note_is_named_as_its_kind_in_snake_case() {
+        for kind in [
+            NoteKind::RegistrationRefused(RegistrationFault::VersionMissing),
+            NoteKind::IdentityRefused,
+            NoteKind::Overloaded,
+            NoteKind::BindingCorrected,
+            NoteKind::UnknownRegistration,
+            NoteKind::RegisterRepeated,
+            NoteKind::RebindRefused,
+            NoteKind::RequestRefused,
+            NoteKind::SendFromStranger,
+            NoteKind::SendRefused,
+            NoteKind::NotificationUnknown,
+            NoteKind::CommandUnusable,
+            NoteKind::ClaimUnknown,
+            NoteKind::HandoverLate,
+            NoteKind::RecordIncomplete,
+        ] {
+            let printed = format!("{kind:?}");
+            let variant = printed.split('(').next().unwrap_or_default();
+            assert_eq!(kind.name().replace('_', ""), variant.to_ascii_lowercase());
+        }
+        let message = NoteKind::Message(coap::NoteKind::Nonsense);
+        assert_eq!(message.name(), "nonsense", "a note of the message layer keeps its name");
+    }
+}
