@@ -138,7 +138,8 @@ impl<'a> Tool<'a> {
             .map_err(|error| format!("{}: {error}", config.display()))?;
         let mut command = self.command(&["--baseline=skip", "--no-shuffle", "--timeout", TIMEOUT]);
         command.arg("--config").arg(&config).arg("--output").arg(self.directory);
-        command.args(["--", "--lib", "--locked", "--"]);
+        // Arguments of the tool's own `--` do not reach the build, which would build all targets.
+        command.args(["--cargo-arg=--lib", "--cargo-arg=--locked", "--", "--"]);
         command.args(SKIPPED_TESTS.iter().flat_map(|test| ["--skip", test]));
         let status = command.status().map_err(|error| format!("{command:?}: {error}"))?;
         // 2: some were missed; 3: some ran out of time. Both are results.
@@ -309,6 +310,29 @@ mod tests {
     #[test]
     fn a_name_becomes_a_pattern_without_operators() {
         assert_eq!(exactly("a.rs:1:2: replace < with *"), r"^a\.rs:1:2: replace < with \*$");
+    }
+
+    #[test]
+    fn outcomes_are_read_as_the_tool_writes_them() {
+        let written = r#"{"total_mutants": 1, "outcomes": [
+            {"scenario": "Baseline", "summary": "Success", "phase_results": []},
+            {"scenario": {"Mutant": {"name": "a.rs:1:2: replace f with ()", "package": "coap",
+              "file": "a.rs", "genre": "FnValue"}}, "summary": "CaughtMutant"}]}"#;
+        let read: Outcomes = serde_json::from_str(written).expect("outcomes");
+        let summaries: Vec<Summary> = read.outcomes.iter().map(|o| o.summary).collect();
+        assert_eq!(summaries, [Summary::Success, Summary::CaughtMutant]);
+        let names: Vec<&str> =
+            read.outcomes.iter().filter_map(|o| Some(o.scenario.mutant()?.name.as_str())).collect();
+        assert_eq!(names, ["a.rs:1:2: replace f with ()"]);
+        assert_eq!(report(&read.outcomes), Ok(()));
+    }
+
+    #[test]
+    fn a_rate_below_what_is_due_fails() {
+        let outcome =
+            |summary| Outcome { scenario: Scenario::Mutant(mutants(&["a"]).remove(0)), summary };
+        let outcomes = [outcome(Summary::CaughtMutant), outcome(Summary::MissedMutant)];
+        assert_eq!(report(&outcomes), Err("50.0 % noticed, due are 80 %".to_owned()));
     }
 
     #[test]
