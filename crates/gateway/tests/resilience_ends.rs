@@ -52,6 +52,8 @@ impl Story {
                 .await;
         }
         until("a command under way", || node.view().received > heard).await;
+        let accepted = || gateway.metrics().value("commands_accepted_total");
+        until("all commands with their shard", || accepted() == COMMANDS as f64).await;
         Self { gateway, app, mailbox, node }
     }
 
