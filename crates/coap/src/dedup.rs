@@ -129,6 +129,10 @@ impl Ledger {
             return false;
         };
         self.forget(seen.entries.remove(place));
+        // A stranger who sent a lot once must not keep room for it.
+        if seen.entries.len() <= seen.entries.capacity() / 4 {
+            seen.entries.shrink_to_fit();
+        }
         true
     }
 
@@ -158,6 +162,9 @@ impl Ledger {
     /// Keeps only entries that are `alive`, by peer and serial.
     pub(crate) fn compact(&mut self, mut alive: impl FnMut(u32, u32) -> bool) {
         self.order.retain(|&(peer, serial)| alive(peer, serial));
+        if self.order.capacity() > 4 * self.order.len() {
+            self.order.shrink_to(2 * self.order.len());
+        }
     }
 
     /// Gives the memory of the order back when no entry is left.

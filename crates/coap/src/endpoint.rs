@@ -320,6 +320,7 @@ impl Endpoint {
             }
             self.peers.remove_if_blank(index);
         }
+        self.tidy_ledger();
         self.ledger.rest();
         self.sweeps.peers = false;
         self.watch_peers();

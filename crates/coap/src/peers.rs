@@ -62,6 +62,11 @@ impl Sender {
         }
     }
 
+    /// One for another address of the same peer, which goes on with the message ids.
+    pub(crate) fn successor(&self) -> Self {
+        Self { ids: self.ids, ..Self::new(0) }
+    }
+
     /// A message id that this peer has not seen for `lifetime`.
     ///
     /// # Errors
@@ -135,7 +140,7 @@ impl<T> Ring<T> {
 ///
 /// The circle of 65 536 ids is cut into four quarters. Leaving a quarter notes the time, and
 /// entering it again has to wait until everything sent from it has been forgotten.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 struct MessageIds {
     start: u16,
     /// Ids given so far; only its low bits and whether the circle was closed matter.
@@ -322,6 +327,7 @@ impl Peers {
             let states = &self.states;
             let alive = |index, stamp| states.get(index).is_some_and(|state| state.stamp == stamp);
             self.order.retain(|&(index, stamp)| alive(index, stamp));
+            self.order.shrink_to(2 * self.states.len());
         }
     }
 
@@ -352,6 +358,7 @@ impl Peers {
         if self.index.capacity() > KEPT_PLACES && self.index.len() < self.index.capacity() / 4 {
             let (states, hasher) = (&self.states, &self.hasher);
             self.index.shrink_to(self.states.len(), |index| rehash(states, hasher, *index));
+            self.order.shrink_to(2 * self.states.len());
         }
         if self.states.len() == 0 {
             self.order = VecDeque::new();

@@ -84,6 +84,8 @@ pub(crate) struct Claimed {
     pub(crate) registration: RegistrationId,
     pub(crate) identity: Identity,
     pub(crate) peer: Peer,
+    /// Bytes that its Register bought: the address is not proven yet.
+    pub(crate) credit: u32,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) reply_to: coap::ReplyTo,
 }

@@ -47,9 +47,13 @@ impl<T: Hash + Eq + ?Sized> Interner<T> {
     }
 
     fn sweep_if_grown(&mut self) {
-        if self.table.len() < self.sweep_at {
-            return;
+        if self.table.len() >= self.sweep_at {
+            self.sweep();
         }
+    }
+
+    /// Drops what nobody uses any more; for those who know that much of it is not.
+    pub(crate) fn sweep(&mut self) {
         self.table.retain(|shared| Arc::strong_count(shared) > 1);
         self.sweep_at = (self.table.len() * 2).max(SWEEP_LEN_MIN);
         if self.table.capacity() > self.sweep_at * 4 {

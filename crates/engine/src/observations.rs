@@ -12,7 +12,7 @@ use coap::ObservationId;
 use lwm2m::{Format, Path};
 
 use crate::command::Origin;
-use crate::paged::Paged;
+use crate::paged::{Paged, Peak};
 use crate::registry::Key;
 
 /// What is observed; the same target has one observation per registration.
@@ -84,11 +84,12 @@ impl Link {
 pub(crate) struct Observations {
     slots: Paged<Option<Observation>>,
     count: usize,
+    peak: Peak,
 }
 
 impl Observations {
     pub(crate) const fn new() -> Self {
-        Self { slots: Paged::new(), count: 0 }
+        Self { slots: Paged::new(), count: 0, peak: Peak::new() }
     }
 
     /// How many there are.
@@ -114,6 +115,7 @@ impl Observations {
             *place = Some(observation);
             *head = Link::to(slot);
             self.count += 1;
+            self.peak.grown(self.count);
         }
     }
 
@@ -129,7 +131,11 @@ impl Observations {
                     None => *head = next,
                 }
                 self.count = self.count.saturating_sub(1);
-                return self.slots.get_mut(slot)?.take();
+                let removed = self.slots.get_mut(slot)?.take();
+                if self.peak.is_over(self.count) {
+                    self.slots.give_back(Option::is_some);
+                }
+                return removed;
             }
             before = Some(slot);
             link = self.slots.get(slot)?.as_ref()?.next;

@@ -70,8 +70,18 @@ impl Server {
         let registration = self.new_registration_id();
         let (identity, peer) = (sender.identity.clone(), sender.peer);
         let reply_to = sender.reply_to;
-        let claimed =
-            Claimed { endpoint, content, registration, identity, peer, fingerprint, reply_to };
+        // The directory may answer after other datagrams: this one's credit is for this one's 2.01.
+        let credit = self.coap.take_credit(peer);
+        let claimed = Claimed {
+            endpoint,
+            content,
+            registration,
+            identity,
+            peer,
+            credit,
+            fingerprint,
+            reply_to,
+        };
         if is_foreign {
             self.refuse_identity(now, &claimed);
         } else if self.has_room(former) {
@@ -88,7 +98,7 @@ impl Server {
         let commands = former.map(|key| self.replace(key)).unwrap_or_default();
         let arrival = if former.is_some() || evict { Arrival::Replacing } else { Arrival::New };
         let reply_to = claimed.reply_to.clone();
-        let id = claimed.registration;
+        let (id, credit) = (claimed.registration, claimed.credit);
         let mut registration = self.make_registration(now, claimed);
         let peer = registration.peer;
         registration.route = match former_route {
@@ -96,8 +106,11 @@ impl Server {
             _ if registration.identity.is_some() => Route::Proven,
             _ => Route::Unproven,
         };
+        if let Some((former, _)) = former_route.filter(|(former, _)| *former != peer) {
+            self.coap.peer_continues(former, peer);
+        }
         if registration.route == Route::Unproven {
-            self.coap.peer_unproven(peer);
+            self.coap.peer_unproven_with(peer, credit);
         }
         let device = registration.device();
         let key = self.registry.insert(registration);
@@ -267,6 +280,12 @@ impl Server {
         }
         self.records.on_end(&registration);
         self.announce(event(registration.device()));
+        if self.registry.give_back() {
+            drop(registration);
+            self.links.sweep();
+            self.infos.sweep();
+            self.origins.sweep();
+        }
     }
 
     fn make_registration(&mut self, now: Instant, claimed: Claimed) -> Registration {

@@ -16,7 +16,7 @@ use lwm2m::EndpointName;
 use crate::event::{Device, Presence, RegisteredInfo};
 use crate::identity::{Identity, RegistrationId};
 use crate::observations::Link;
-use crate::paged::Paged;
+use crate::paged::{Paged, Peak};
 use crate::queue::{Queue, Reachability, Window};
 
 /// Where a registration is kept, as long as it lives.
@@ -183,6 +183,7 @@ struct Slot {
 pub(crate) struct Registry {
     slots: Paged<Slot>,
     free: Vec<Key>,
+    peak: Peak,
     by_id: HashTable<Key>,
     by_endpoint: HashTable<Key>,
     /// Last known address to the registration that was heard from there last.
@@ -196,6 +197,7 @@ impl Registry {
         Self {
             slots: Paged::new(),
             free: Vec::new(),
+            peak: Peak::new(),
             by_id: HashTable::new(),
             by_endpoint: HashTable::new(),
             by_address: HashTable::new(),
@@ -253,6 +255,7 @@ impl Registry {
         });
         self.by_id.insert_unique(id_hash, key, |key| of(key).map_or(0, |r| r.random));
         self.claim_address(key, &peer);
+        self.peak.grown(self.by_id.len());
         key
     }
 
@@ -269,6 +272,26 @@ impl Registry {
         self.release_address(key, &peer);
         self.free.push(key);
         self.slots.get_mut(key.0)?.registration.take()
+    }
+
+    /// Gives the memory of a fleet that has left back; whether it has.
+    pub(crate) fn give_back(&mut self) -> bool {
+        if !self.peak.is_over(self.by_id.len()) {
+            return false;
+        }
+        self.slots.give_back(|slot| slot.registration.is_some());
+        let end = self.slots.len();
+        self.free.retain(|key| key.0 < end);
+        // The lowest are used first, so that the last pages become free.
+        self.free.sort_unstable_by_key(|key| core::cmp::Reverse(key.0));
+        self.free.shrink_to_fit();
+        let (slots, hasher) = (&self.slots, &self.hasher);
+        let of = |key: &Key| slots.get(key.0).and_then(|slot| slot.registration.as_ref());
+        self.by_endpoint
+            .shrink_to(0, |key| of(key).map_or(0, |r| hasher.hash_one(r.endpoint.as_str())));
+        self.by_id.shrink_to(0, |key| of(key).map_or(0, |r| r.random));
+        self.by_address.shrink_to(0, |key| of(key).map_or(0, |r| hasher.hash_one(r.peer)));
+        true
     }
 
     /// From now on the device is at `peer`.

@@ -142,6 +142,11 @@ impl Endpoint {
                 self.peers.remove_if_blank(place);
             }
         }
+        self.tidy_ledger();
+    }
+
+    /// Takes what is gone out of the order in which requests are forgotten.
+    pub(super) fn tidy_ledger(&mut self) {
         if self.ledger.is_littered() {
             let peers = &mut self.peers;
             self.ledger.compact(|place, serial| {

@@ -1,14 +1,17 @@
 //! Exchanges whose peer has another address now: NAT gave it a new port, or its answer came from
 //! elsewhere.
 
+use alloc::boxed::Box;
+
 use super::Endpoint;
 use crate::Peer;
 use crate::exchange::Phase;
 
 impl Endpoint {
     /// Exchanges in flight to `old` go on to `new`: waiting ones are sent there, repetitions go
-    /// there.
+    /// there, and message ids go on.
     pub fn peer_moved(&mut self, old: Peer, new: Peer) {
+        self.peer_continues(old, new);
         let Some(sender) = self.peers.find_mut(&old).and_then(|state| state.sender.as_mut()) else {
             return;
         };
@@ -19,6 +22,19 @@ impl Endpoint {
         }
         if let Some(place) = self.peers.find(&new) {
             self.launch_waiting(place);
+        }
+    }
+
+    /// Whoever was at `old` is at `new` now. Only message ids go on: to the peer we are the same
+    /// endpoint as before, so it would take an id that comes back for a repetition (RFC 7252 4.4).
+    pub fn peer_continues(&mut self, old: Peer, new: Peer) {
+        let former = self.peers.find_mut(&old).and_then(|state| state.sender.as_ref());
+        let Some(successor) = former.map(|sender| sender.successor()) else {
+            return;
+        };
+        let place = self.peer_place(new);
+        if let Some(state) = place.and_then(|place| self.peers.get_mut(place)) {
+            state.sender.get_or_insert_with(|| Box::new(successor));
         }
     }
 

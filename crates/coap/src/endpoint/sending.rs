@@ -21,11 +21,18 @@ impl Endpoint {
     /// The endpoint forgets this with everything else about a peer that has been quiet for
     /// EXCHANGE_LIFETIME; see [`Self::peer_credit`].
     pub fn peer_unproven(&mut self, peer: Peer) {
-        // Once: a second call must not buy the same credit again.
+        let credit = self.take_credit(peer);
+        self.peer_unproven_with(peer, credit);
+    }
+
+    /// What the datagram handled last buys, if it came from `peer`, to be given to
+    /// [`Self::peer_unproven_with`] after others were handled. Once: a second call must not buy the
+    /// same credit again.
+    pub fn take_credit(&mut self, peer: Peer) -> u32 {
         let heard = self.heard.take_if(|(heard, _)| *heard == peer).map_or(0, |(_, len)| len);
         let mut guard = Guard::default();
         guard.receive(heard);
-        self.peer_unproven_with(peer, guard.credit);
+        guard.credit
     }
 
     /// [`Self::peer_unproven`] for a peer that may still be sent `credit` bytes. Does nothing if it
@@ -80,7 +87,7 @@ impl Endpoint {
     pub(super) fn sender(&mut self, index: u32) -> Option<&mut Sender> {
         let state = self.peers.get_mut(index)?;
         if state.sender.is_none() {
-            let first_id = self.chance.next_u32() as u16;
+            let first_id = first_id(self.shard, self.chance.next_u32());
             state.sender = Some(Box::new(Sender::new(first_id)));
         }
         state.sender.as_deref_mut()
@@ -135,5 +142,27 @@ impl Endpoint {
     pub(super) fn note_later(&mut self, peer: Peer, kind: NoteKind, datagram: &[u8]) {
         let note = Note { peer, kind, evidence: Evidence::of(datagram) };
         self.events.push_back(Event::Noted(note));
+    }
+}
+
+/// Where the message ids for a peer begin. Shards begin far from each other: all of them are one
+/// endpoint to a peer, which would take an id that another shard gave it for a repetition
+/// (RFC 7252 4.4). Eight of them keep 8 192 ids to themselves.
+const fn first_id(shard: u8, random: u32) -> u16 {
+    let place = (shard.reverse_bits() as u16) << 8;
+    (place & 0xe000) | (random as u16 & 0x1fff)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::first_id;
+
+    #[test]
+    fn shards_begin_their_message_ids_far_from_each_other() {
+        for random in [0, 0x1234_5678, u32::MAX] {
+            let mut firsts: Vec<u16> = (0..8).map(|shard| first_id(shard, random)).collect();
+            firsts.sort_unstable();
+            assert!(firsts.windows(2).all(|pair| pair[1] - pair[0] == 1 << 13), "{firsts:?}");
+        }
     }
 }

@@ -183,3 +183,20 @@ fn a_name_is_claimed_once_at_a_time() {
     rig.settle();
     assert_eq!(rig.take_names(), ["registered", "registered"]);
 }
+
+/// A driver reads many datagrams before it asks the directory: each Register has bought the bytes
+/// of its own answer.
+#[test]
+fn registers_of_one_batch_are_all_answered() {
+    const HOSTS: core::ops::RangeInclusive<u8> = 1..=5;
+    let (mut rig, _) = pair();
+    for host in HOSTS {
+        let bytes = Msg::post(rig.id(), &format!("/rd?ep=dev-{host}&lt=60&lwm2m=1.1")).bytes();
+        let input = Datagram { peer: peer(host), identity: &Identity::None, bytes: &bytes };
+        assert_eq!(rig.server.handle_datagram(rig.now, 0, input), Routed::Handled);
+    }
+    rig.settle();
+    let answered: Vec<_> = rig.sent.iter().map(|(to, answer)| (*to, answer.code)).collect();
+    let expected: Vec<_> = HOSTS.map(|host| (peer(host), Code::CREATED)).collect();
+    assert_eq!(answered, expected);
+}

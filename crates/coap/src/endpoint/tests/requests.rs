@@ -451,6 +451,22 @@ fn a_peer_that_moved_gets_its_exchanges_at_its_new_address() {
     assert!(out.ends_with(b"2"));
 }
 
+/// To the peer we are one endpoint, wherever it is: RFC 7252 4.4.
+#[test]
+fn a_peer_that_moved_gets_no_message_id_again() {
+    let mut script = Script::new();
+    let mut ids = Vec::new();
+    for number in 2..50 {
+        ask(&mut script, "/1");
+        let sent = script.sent_raw();
+        ids.push(u16::from_be_bytes([sent[0][2], sent[0][3]]));
+        script.answers("ACK 2.05");
+        let old = core::mem::replace(&mut script.peer, peer(number));
+        script.endpoint.peer_moved(old, script.peer);
+    }
+    assert!(ids.windows(2).all(|pair| pair[1] == pair[0].wrapping_add(1)), "{ids:?}");
+}
+
 /// Found by the fuzz target: those who wait at the old address of an answered request go on.
 #[test]
 fn an_answer_from_elsewhere_frees_the_turn_at_the_old_address() {
