@@ -2,6 +2,7 @@
 //! nothing is lost (design, section 4, rule 6).
 
 mod demo;
+mod memory;
 mod numbers;
 mod start;
 

@@ -8,11 +8,13 @@
 //! their buffers are allocated once.
 
 mod addr;
+mod heap;
 mod poll;
 mod recv;
 mod send;
 mod socket;
 
+pub use heap::{give_back_free_pages, heap_in_use};
 pub use poll::{Poller, Token, Waker};
 pub use recv::{Received, RecvBatch};
 pub use send::{SendBatch, SendReport};

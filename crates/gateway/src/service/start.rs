@@ -10,7 +10,7 @@ use tokio::sync::mpsc;
 use udpio::{Poller, Socket, SocketOptions};
 
 use super::demo::Demo;
-use super::{Addresses, Service, StartError, numbers};
+use super::{Addresses, Service, StartError, memory, numbers};
 use crate::clock::Clock;
 use crate::config::{Config, Listener, MqttMode};
 use crate::data_dir::DataDir;
@@ -62,6 +62,7 @@ impl Service {
         let tasks = vec![
             tokio::spawn(to_broker),
             tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
+            tokio::spawn(memory::keep_small()),
         ];
         health.enter(Phase::Running);
         let mut service = Self {
