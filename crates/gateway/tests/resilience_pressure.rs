@@ -90,8 +90,10 @@ async fn serve(
     const STEP: Duration = Duration::from_millis(10);
     let mut client: Client = broker.accept_subscriber(Greeting::default()).await;
     let mut owed = Vec::new();
-    for packet in 1.. {
+    let mut packet = 0;
+    loop {
         while let Ok((topic, payload)) = orders.try_recv() {
+            packet += 1;
             client.deliver(&topic, &payload, packet, false).await;
         }
         if let Some(message) = client.read_publish_within(STEP).await {
@@ -103,6 +105,8 @@ async fn serve(
                 client.acknowledge(packet, 0).await;
             }
         }
+        // Nothing is to be read any more once the gateway has gone.
+        tokio::task::yield_now().await;
     }
 }
 
