@@ -3,12 +3,14 @@
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod data_dir;
 pub mod directory;
 pub mod downlink;
 pub mod filters;
 pub mod http;
 pub mod inbox;
+pub mod listeners;
 pub mod mqtt;
 pub mod objects;
 pub mod outbox;

@@ -16,10 +16,12 @@ use tokio::sync::mpsc;
 use tokio::task::JoinHandle as Task;
 use tokio::time::Instant;
 
+use crate::control::Control;
 use crate::data_dir::{DataDir, DataDirError};
 use crate::downlink::Commands;
 use crate::http::{Health, Phase};
 use crate::inbox::Input;
+use crate::listeners::ListenerError;
 use crate::mqtt::Northbound;
 use crate::outbox::OutboxMonitor;
 use crate::shard::Shared;
@@ -45,15 +47,8 @@ pub enum StartError {
     #[error(transparent)]
     DataDir(#[from] DataDirError),
     /// A CoAP listener's address cannot be had.
-    #[error("listeners.{name}.bind: {error}{hint}")]
-    Listener {
-        /// The listener.
-        name: String,
-        /// What the system said.
-        error: udpio::BindError,
-        /// What it means, when that is known.
-        hint: &'static str,
-    },
+    #[error(transparent)]
+    Listener(#[from] ListenerError),
     /// The contract cannot work with the settings.
     #[error("{0}")]
     Contract(#[from] bridge::SettingsError),
@@ -76,6 +71,7 @@ pub struct Service {
     addresses: Addresses,
     shared: Arc<Shared>,
     commands: Arc<Commands>,
+    control: Control,
     shards: Vec<JoinHandle<std::io::Result<()>>>,
     ended: mpsc::Receiver<()>,
     northbound: Arc<dyn Northbound>,
@@ -104,6 +100,11 @@ impl Service {
     /// Its numbers.
     pub fn metrics(&self) -> &Arc<Metrics> {
         &self.metrics
+    }
+
+    /// By what its settings and listeners change.
+    pub fn control(&self) -> &Control {
+        &self.control
     }
 
     /// What waits for the broker.

@@ -11,12 +11,14 @@ use crate::config::{
     self, Acceptance, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, MqttProtocol, Topic,
     UpdatePublish, WhenFull,
 };
+use crate::listeners::Slots;
 use crate::mqtt::external::{AddressError, ExternalConfig, Protocol};
 use crate::telemetry::Redacted;
 
-/// Settings that the engine takes at run time.
-pub fn engine_settings(config: &Config) -> engine::Settings {
+/// Settings that the engine takes at run time; `slots` numbers the listeners.
+pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
     let lwm2m = &config.lwm2m;
+    let _ = slots;
     engine::Settings {
         profile: match config.profile {
             config::Profile::Emqx4 => engine::Profile::Emqx4,
@@ -84,8 +86,8 @@ pub fn endpoint_config(config: &Config) -> engine::EndpointConfig {
     }
 }
 
-/// Settings of the contract.
-pub fn bridge_settings(config: &Config) -> bridge::Settings {
+/// Settings of the contract; `slots` numbers the listeners.
+pub fn bridge_settings(config: &Config, slots: &Slots) -> bridge::Settings {
     let lwm2m = &config.lwm2m;
     bridge::Settings {
         profile: match config.profile {
@@ -93,7 +95,7 @@ pub fn bridge_settings(config: &Config) -> bridge::Settings {
             config::Profile::Emqx5 => bridge::Profile::Emqx5,
         },
         mountpoint: lwm2m.mountpoint.clone(),
-        listener_mountpoints: listener_mountpoints(config),
+        listener_mountpoints: listener_mountpoints(config, slots),
         topics: topics(lwm2m),
         qos: match config.mqtt.mode {
             MqttMode::Embedded => bridge::Qos::AtMostOnce,
@@ -126,12 +128,9 @@ pub fn bridge_settings(config: &Config) -> bridge::Settings {
     }
 }
 
-/// Listeners are numbered in the order of their names, as [`crate::shard::Parts::sockets`] is.
-fn listener_mountpoints(config: &Config) -> BTreeMap<u16, String> {
-    let numbered = config.listeners.values().zip(0u16..);
-    numbered
-        .filter(|(listener, _)| !listener.mountpoint.is_empty())
-        .map(|(listener, number)| (number, listener.mountpoint.clone()))
+fn listener_mountpoints(config: &Config, slots: &Slots) -> BTreeMap<u16, String> {
+    let own = config.listeners.iter().filter(|(_, listener)| !listener.mountpoint.is_empty());
+    own.filter_map(|(name, listener)| Some((slots.number(name)?, listener.mountpoint.clone())))
         .collect()
 }
 
@@ -204,7 +203,7 @@ mod tests {
     #[test]
     fn the_defaults_of_the_file_are_those_of_the_parts() {
         let config = Config::default();
-        let engine = engine_settings(&config);
+        let engine = engine_settings(&config, &Slots::of(&config));
         let default = engine::Settings::default();
         assert_eq!(engine.lifetime_min, default.lifetime_min);
         assert_eq!(engine.lifetime_max, default.lifetime_max);
@@ -212,7 +211,7 @@ mod tests {
         assert_eq!(engine.command_timeout, default.command_timeout);
         assert_eq!(engine.expiry_grace, default.expiry_grace);
         assert_eq!(engine.queue_mode_window, default.queue_mode_window);
-        assert_eq!(bridge_settings(&config), bridge::Settings::default());
+        assert_eq!(bridge_settings(&config, &Slots::of(&config)), bridge::Settings::default());
         assert_eq!(endpoint_config(&config), engine::EndpointConfig::default());
     }
 
@@ -222,7 +221,7 @@ mod tests {
         let mut with = config.listeners["default"].clone();
         with.mountpoint = "plant/%e/".to_owned();
         config.listeners.insert("zzz".to_owned(), with);
-        let mounts = bridge_settings(&config).listener_mountpoints;
+        let mounts = bridge_settings(&config, &Slots::of(&config)).listener_mountpoints;
         assert_eq!(mounts, BTreeMap::from([(1, "plant/%e/".to_owned())]));
     }
 }

@@ -13,6 +13,7 @@ use engine::AcceptedVersion;
 use super::error::{ConfigError, ConfigErrors};
 use super::tree::{self, Origin, Table};
 use super::{AutoObserve, Config, Durability, SHARDS_MAX, Transport};
+use crate::listeners::Slots;
 use crate::{settings, telemetry};
 
 /// A setting that was given but has no effect.
@@ -133,7 +134,7 @@ fn topics(config: &Config, faults: &mut Faults<'_>) {
     }
     // The common mountpoint alone first, then each listener's, so that the fault is said of the
     // key that causes it; at last all together, for topics of one that match commands of another.
-    let all = settings::bridge_settings(config);
+    let all = settings::bridge_settings(config, &Slots::of(config));
     let common = bridge::Settings { listener_mountpoints: BTreeMap::new(), ..all.clone() };
     if let Err(error) = Bridge::new(common.clone()) {
         let key = faulty_key(&error, faults.layers);

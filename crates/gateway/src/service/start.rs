@@ -13,12 +13,14 @@ use super::demo::Demo;
 use super::{Addresses, Service, StartError, memory, numbers};
 use crate::clock::Clock;
 use crate::config::{Config, Listener, MqttMode};
+use crate::control::Control;
 use crate::data_dir::DataDir;
 use crate::directory::Directory;
 use crate::downlink::Commands;
 use crate::filters::ExactFilters;
 use crate::http::{self, Alive, Health, Phase};
 use crate::inbox::{Inbox, InboxLimits};
+use crate::listeners::{ListenerError, Slots};
 use crate::mqtt::Northbound;
 use crate::outbox::{Outbox, outboxes};
 use crate::shard::{self, Parts, Shard, Shared};
@@ -35,7 +37,8 @@ impl Service {
     /// [`StartError`] names the setting; whatever was started is stopped again.
     pub async fn start(config: &Config, demo: usize) -> Result<Self, StartError> {
         let data_dir = DataDir::lock(&config.data_dir, &listeners_shown(config))?;
-        let bridge = Bridge::new(settings::bridge_settings(config))?;
+        let slots = Slots::of(config);
+        let bridge = Bridge::new(settings::bridge_settings(config, &slots))?;
         let models = objects::load(config);
         let count = usize::from(config.shard_count());
         let sockets = bind(config, count)?;
@@ -55,7 +58,8 @@ impl Service {
 
         let health = Arc::new(Health::new(count));
         let seats = Seats { sockets: sockets.per_shard, pollers, ways_up };
-        let core = Core { config, bridge: &bridge, models: &models, shared: &shared };
+        let core =
+            Core { config, slots: &slots, bridge: &bridge, models: &models, shared: &shared };
         let (shards, ended) = core.spawn(seats, &metrics, &health)?;
         numbers::add_sources(&metrics, &monitor, &northbound, &commands);
         let to_broker = pump::run(reader, Arc::clone(&northbound), Arc::clone(&shared), wildcards);
@@ -69,6 +73,7 @@ impl Service {
             addresses,
             shared,
             commands,
+            control: Control::new(Arc::new(config.clone())),
             shards,
             ended,
             northbound,
@@ -167,11 +172,8 @@ fn bind_listener(
         send_buffer: size(listener.send_buffer.get()),
         ..SocketOptions::default()
     };
-    udpio::bind_group(listener.bind, shards, &options).map_err(|error| {
-        let hint =
-            if error.is_in_use() { " (another gateway or LwM2M server has this port)" } else { "" };
-        StartError::Listener { name: name.to_owned(), error, hint }
-    })
+    udpio::bind_group(listener.bind, shards, &options)
+        .map_err(|error| ListenerError { name: name.to_owned(), error }.into())
 }
 
 async fn connect(
@@ -232,6 +234,7 @@ struct Seats {
 /// What all shards are made from.
 struct Core<'a> {
     config: &'a Config,
+    slots: &'a Slots,
     bridge: &'a Bridge,
     models: &'a Arc<Models>,
     shared: &'a Arc<Shared>,
@@ -247,7 +250,7 @@ impl Core<'_> {
         health: &Arc<Health>,
     ) -> Result<Threads, StartError> {
         let (ending, ended) = mpsc::channel(1);
-        let engine_settings = Arc::new(settings::engine_settings(self.config));
+        let engine_settings = Arc::new(settings::engine_settings(self.config, self.slots));
         let dealt = seats.sockets.into_iter().zip(seats.pollers).zip(seats.ways_up);
         let mut shards = Vec::new();
         for (number, ((sockets, poller), outbox)) in (0u8..=u8::MAX).zip(dealt) {

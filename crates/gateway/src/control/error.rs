@@ -1,0 +1,70 @@
+//! Why a change was refused: one variant per answer that its caller gives.
+
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+
+use crate::config::{ConfigErrors, Origin};
+use crate::mqtt::SubscribeError;
+
+/// Why nothing was changed. The text names the setting.
+#[derive(Debug, thiserror::Error)]
+pub enum ChangeError {
+    /// What was asked for breaks the rules of `config check`. The caller's fault.
+    #[error(transparent)]
+    Invalid(#[from] ConfigErrors),
+    /// Flags or environment variables decide about these keys, and win. The caller's fault.
+    #[error("{}", Pins(.0))]
+    Pinned(Vec<(String, Origin)>),
+    /// There is no listener of this name. The caller's fault.
+    #[error("listeners.{0}: there is no such listener")]
+    UnknownListener(String),
+    /// There is a listener of this name. The caller's fault.
+    #[error("listeners.{0}: there is a listener of this name")]
+    ListenerExists(String),
+    /// The address of a listener cannot be had. The caller's fault, or that of the system.
+    #[error(transparent)]
+    Listener(#[from] crate::listeners::ListenerError),
+    /// The broker does not let the gateway subscribe to the commands under the new topics.
+    #[error("lwm2m.topics.command: {0}")]
+    Subscription(#[from] SubscribeError),
+    /// The change cannot be kept.
+    #[error("{}: {error}", path.display())]
+    Store {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The gateway stops.
+    #[error("the gateway stops")]
+    Stopped,
+}
+
+impl ChangeError {
+    /// Whether the caller can do something about it: asking for something else.
+    #[must_use]
+    pub const fn is_of_caller(&self) -> bool {
+        match self {
+            Self::Invalid(_)
+            | Self::Pinned(_)
+            | Self::UnknownListener(_)
+            | Self::ListenerExists(_)
+            | Self::Listener(_) => true,
+            Self::Subscription(_) | Self::Store { .. } | Self::Stopped => false,
+        }
+    }
+}
+
+/// Keys with what pins them, one a line.
+struct Pins<'a>(&'a [(String, Origin)]);
+
+impl fmt::Display for Pins<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (index, (key, origin)) in self.0.iter().enumerate() {
+            let separator = if index == 0 { "" } else { "\n" };
+            write!(f, "{separator}{key}: is set by {origin}, which wins over changes")?;
+        }
+        Ok(())
+    }
+}
