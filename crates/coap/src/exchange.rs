@@ -149,6 +149,11 @@ impl Exchange {
         }
     }
 
+    /// Whether its next message is a block of a body of ours.
+    pub(crate) fn is_sending(&self) -> bool {
+        self.ask().is_some_and(|ask| ask.sending.is_some())
+    }
+
     pub(crate) fn ask_mut(&mut self) -> Option<&mut Ask> {
         match &mut self.role {
             Role::Ask(ask) => Some(ask),

@@ -1,6 +1,7 @@
 //! Tests of the whole server, driven by datagrams written by hand.
 
 mod commands;
+mod counters;
 mod ends;
 mod garbage;
 mod lifetimes;

@@ -75,6 +75,7 @@ impl Endpoint {
             timer: None,
         };
         self.stats.requests_out += 1;
+        self.stats.blocks_out += u64::from(exchange.is_sending());
         let Some(id) = self.insert_exchange(exchange) else {
             slot.and_then(|slot| self.slots.remove(slot));
             return self.fail_at_once(ExchangeFailure::NoToken);
@@ -231,12 +232,12 @@ impl Endpoint {
         sent
     }
 
-    /// Sends the next message of an exchange that goes on: another block.
+    /// Sends the next message of an exchange that goes on: another block, or the question for one.
     pub(super) fn go_on(&mut self, index: u32) {
-        self.stats.blocks_out += 1;
         let Some(exchange) = self.exchanges.get_mut(index) else {
             return;
         };
+        self.stats.blocks_out += u64::from(exchange.is_sending());
         exchange.phase = Phase::Waiting;
         let peer = exchange.peer;
         let Some(place) = self.peer_place(peer) else {

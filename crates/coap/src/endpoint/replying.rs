@@ -104,12 +104,9 @@ impl Endpoint {
         if let Some(block) = asked.block1
             && (response.code == Code::CONTINUE || !block.more)
         {
-            let size = block.size.min(self.size_max);
-            let number = (block.offset() / size.bytes()) as u32;
-            // The number is repeated as it was sent unless smaller blocks are wanted, in which case
-            // the sender counts on from what it has sent.
-            let number = if size == block.size { number } else { block.number };
-            let echoed = BlockOption { number, size, ..block };
+            // The number is repeated as it was sent: whoever is told to send smaller blocks counts
+            // on from what it has sent (RFC 7959 2.9.3).
+            let echoed = BlockOption { size: block.size.min(self.size_max), ..block };
             response.options.replace_uint(OptionNumber::BLOCK1, echoed.value());
         }
         self.reply(reply_to, asked, response);

@@ -2,6 +2,7 @@
 //! over a link that loses, repeats and reorders.
 
 mod blocks;
+mod counters;
 mod growth;
 mod malformed;
 mod observing;

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use coap::{Code, Duration, Instant, Type};
 
 use super::{Change, Record, RecordError};
+use crate::command::Priority;
 use crate::identity::{Identity, RegistrationId};
 use crate::server::Datagram;
 use crate::settings::Settings;
@@ -98,6 +99,33 @@ fn a_lifetime_that_passed_meanwhile_is_over() {
     assert_eq!(new.take_names(), ["late"]);
     new.secs(21);
     assert_eq!(new.take_names(), ["expired"]);
+}
+
+/// A device that was late before the restart is not late once more after it.
+#[test]
+fn what_was_late_stays_late() {
+    let mut store = Store::new();
+    let (mut old, _) = Rig::registered(Settings::default());
+    old.secs(3605);
+    assert_eq!(old.take_names(), ["late"]);
+    drain(&mut old, &mut store);
+    let mut new = restart(&old, &store, Duration::ZERO, 0);
+    new.secs(30);
+    assert_eq!(new.take_names(), ["expired"]);
+}
+
+/// An urgent command does not wait for its turn after a restart either.
+#[test]
+fn what_was_urgent_stays_urgent() {
+    for (priority, at_once) in [(Priority::Urgent, 2), (Priority::Normal, 1)] {
+        let mut store = Store::new();
+        let (mut old, _) = Rig::registered(Settings::default());
+        old.submit(read("/3/0/0")).unwrap();
+        old.submit_with(read("/3/0/1"), |command| command.priority = priority).unwrap();
+        drain(&mut old, &mut store);
+        let new = restart(&old, &store, Duration::ZERO, 0);
+        assert_eq!(new.requests(), at_once);
+    }
 }
 
 #[test]

@@ -64,6 +64,12 @@ impl Script {
         self.hears(&write(text, id, token))
     }
 
+    /// The peer sends a message with a token that stands for nothing.
+    pub(super) fn answers_nobody(&mut self, text: &str) -> Option<Event<'static>> {
+        let id = self.fresh_id();
+        self.hears(&write(text, MessageId::new(id), Token::new(b"nobody").unwrap()))
+    }
+
     pub(super) fn hears(&mut self, bytes: &[u8]) -> Option<Event<'static>> {
         self.endpoint.handle_datagram(self.now, self.peer, bytes).map(Event::into_owned)
     }
