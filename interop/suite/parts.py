@@ -91,7 +91,9 @@ class Process:
 class Gateway(Process):
     """`lwm2m-gateway` on ports of its own."""
 
-    def __init__(self, *arguments, profile="emqx4", shards=2, external=None, protocol="5"):
+    def __init__(
+        self, *arguments, profile="emqx4", shards=2, external=None, protocol="5", lwm2m=""
+    ):
         self.directory = tempfile.mkdtemp(prefix="lwm2m-gateway-")
         self.coap = free_port(socket.SOCK_DGRAM)
         self.mqtt = external or free_port()
@@ -103,6 +105,8 @@ class Gateway(Process):
 profile = "{profile}"
 data_dir = "{self.directory}/data"
 shards = {shards}
+[lwm2m]
+{lwm2m}
 [listeners.default]
 type = "udp"
 bind = "127.0.0.1:{self.coap}"
@@ -136,6 +140,14 @@ bind = "127.0.0.1:{self.http}"
             return error.code, error.read().decode()
         except OSError:
             return 0, ""
+
+    def number(self, metric, label):
+        """The sample of a metric whose labels hold this one."""
+        page = self.get("/metrics")[1]
+        line = next(
+            line for line in page.splitlines() if line.startswith(metric) and label in line
+        )
+        return float(line.split()[-1])
 
     def healthy(self):
         return self.get("/health")[0] == 200
@@ -207,6 +219,12 @@ class Application:
             f"answer to {kind} {data}",
             timeout,
         )
+
+    def tell(self, endpoint, request, kind, data):
+        """Sends a command and waits for nothing."""
+        body = {"reqID": request, "msgType": kind, "data": data}
+        topic = f"{self.prefix}/{endpoint}/dn/dm"
+        self.client.publish(topic, json.dumps(body), qos=1).wait_for_publish(10)
 
     def notification(self, endpoint, path, timeout=30):
         return self.wait(

@@ -1,6 +1,7 @@
 """Eclipse Leshan's client library as an LwM2M 1.1 device, once per preferred format."""
 
 import base64
+import time
 
 import pytest
 from parts import Application, Gateway, Leshan
@@ -141,6 +142,38 @@ def test_both_profiles(profile):
         device.tell("update")
         if profile == "emqx5":
             application.event("leshan", "update")
+    finally:
+        application.close()
+        device.kill()
+        gateway.kill()
+
+
+def test_queue_mode(profile):
+    """Three commands wait for the device to wake and are answered in order; a fourth expires."""
+    gateway = Gateway(profile=profile, lwm2m='qmode_time_window = "3s"')
+    application = Application(gateway.mqtt)
+    device = Leshan("leshan", gateway, "TLV", 300, "queue")
+    try:
+        register = application.event("leshan", "register", 60)
+        assert register["data"]["Q"] == ""
+        time.sleep(4)
+        sent = gateway.number("lwm2m_gateway_datagrams_total", 'direction="out"')
+        paths = ["/3/0/0", "/3442/0/120", "/3/0/14"]
+        for number, path in enumerate(paths):
+            application.tell("leshan", 100 + number, "read", {"path": path})
+        expired = application.command("leshan", "read", {"path": "/3/0/1", "ttl": 2})
+        assert expired["data"]["code"] == "5.03", expired
+        assert expired["data"]["reason"] == "expired"
+        now = gateway.number("lwm2m_gateway_datagrams_total", 'direction="out"')
+        assert now == sent, "nothing is sent to a sleeping device"
+        device.tell("update")
+        answers = [
+            application.wait(lambda _, body: body.get("reqID", 0) >= 100, "answer", 30)
+            for _ in paths
+        ]
+        assert [answer["reqID"] for answer in answers] == [100, 101, 102]
+        assert [answer["data"]["reqPath"] for answer in answers] == paths
+        assert all(answer["data"]["code"] == "2.05" for answer in answers), answers
     finally:
         application.close()
         device.kill()

@@ -3,8 +3,8 @@
 //! This file holds the state, the calls and the sorting of datagrams (RFC 7252 4.2, 4.3). Its
 //! parts: `asked` requests of peers, `replying` our answers to them, `exchanges` our messages and
 //! their repetition, `moving` their change of address, `answered` the answers to our requests,
-//! `observing` notifications, `fetching` the rest of large ones, `sending` the way out and what an
-//! unproven peer may be sent.
+//! `observing` notifications, `fetching` the rest of large ones, `sleeping` what keeps still, `sending`
+//! the way out and what an unproven peer may be sent.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -38,6 +38,9 @@ mod moving;
 mod observing;
 mod replying;
 mod sending;
+mod sleeping;
+
+pub use sleeping::Listening;
 
 /// Both roles of CoAP for any number of peers, without sockets and without a clock.
 ///
@@ -167,16 +170,7 @@ impl Endpoint {
 
     /// Does what is due at `now`; what comes of it is polled.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.advance(now);
-        while let Some(timer) = self.timers.poll_expired(self.now) {
-            match timer {
-                Timer::Exchange(index, serial) => self.on_exchange_due(index, serial),
-                Timer::Acknowledge(peer, entry) => self.acknowledge_request(peer, entry),
-                Timer::Turn(peer) => self.launch_waiting(peer),
-                Timer::Peers => self.forget_peers(),
-                Timer::Bodies => self.sweep_bodies(),
-            }
-        }
+        self.handle_timeout_among(now, |_| Listening::Always);
     }
 
     /// The next event that no datagram carried.

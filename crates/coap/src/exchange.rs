@@ -61,6 +61,8 @@ pub(crate) enum Phase {
     Waiting,
     /// Confirmable and not acknowledged: sent again at `at`.
     Unacked { attempt: u8, timeout: Duration, at: Instant },
+    /// Confirmable, not acknowledged and not sent again: an answer is taken until then.
+    Unheard { until: Instant },
     /// Acknowledged: the separate response is waited for.
     Acked,
     /// Non-confirmable and sent.
@@ -70,7 +72,7 @@ pub(crate) enum Phase {
 impl Phase {
     /// Whether it counts against NSTART.
     pub(crate) const fn is_outstanding(self) -> bool {
-        matches!(self, Self::Unacked { .. } | Self::Sent)
+        matches!(self, Self::Unacked { .. } | Self::Unheard { .. } | Self::Sent)
     }
 }
 
@@ -161,10 +163,15 @@ impl Exchange {
         }
     }
 
+    /// When its message left for the last time as a new one, repetitions apart.
+    pub(crate) fn launched(&self) -> Option<Instant> {
+        self.deadline.map(|deadline| deadline - self.deadline_after)
+    }
+
     /// When something is due, if it was sent.
     pub(crate) fn next_due(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Unacked { at, .. } => {
+            Phase::Unacked { at, .. } | Phase::Unheard { until: at } => {
                 Some(self.deadline.map_or(at, |deadline| deadline.min(at)))
             }
             Phase::Waiting | Phase::Acked | Phase::Sent => self.deadline,

@@ -75,8 +75,8 @@ pub struct Command {
     pub origin: Origin,
     /// The longest wait for the answer from the first transmission; `None`: `command_timeout`.
     pub timeout: Option<Duration>,
-    /// When the command is of no use any more if it still waits; `None`: the queue's `age` from
-    /// now.
+    /// When the command is of no use any more if it still waits; not later than the queue's `age`
+    /// from now.
     pub expires: Option<Instant>,
     /// Whether it waits for its turn.
     pub priority: Priority,

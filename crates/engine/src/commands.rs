@@ -15,7 +15,7 @@ use crate::event::{CommandFinished, Event, RegisteredInfo};
 use crate::identity::{CommandId, Identity};
 use crate::interface::management::{self, Prepared};
 use crate::observations::{Observation, Target};
-use crate::queue::{Accepted, Flight, Observing, Queue, Room, Window};
+use crate::queue::{Accepted, Flight, Observing, Queue, Room, Sleep, Window};
 use crate::registry::{Key, Registration, Route, Stage};
 use crate::server::Server;
 
@@ -51,12 +51,13 @@ impl Server {
         let context = self.context(now, &info);
         let request = Prepared::new(&command.operation, &command.query, &info, &context)
             .map_err(CommandError::Unsupported)?;
+        let age_out = now + self.settings.queue.age;
         let accepted = Accepted {
             id: self.next_command_id(),
             origin: command.origin.clone(),
             request,
             timeout: command.timeout.unwrap_or(self.settings.command_timeout),
-            expires: command.expires.unwrap_or(now + self.settings.queue.age),
+            expires: command.expires.unwrap_or(age_out).min(age_out),
             priority: command.priority,
         };
         let id = accepted.id;
@@ -246,7 +247,11 @@ impl Server {
     pub(crate) fn on_timed_out(&mut self, now: Instant, exchange: ExchangeId, acked: bool) {
         let Some(&key) = self.exchanges.get(&exchange) else { return };
         if let Some(registration) = self.registry.get_mut(key) {
-            registration.window = Window::Closed; // Fact 22.
+            let queue = registration.queue.as_deref();
+            let flight = queue.and_then(|queue| queue.flight(exchange));
+            if flight.is_none_or(|flight| flight.sleep == Sleep::None) {
+                registration.window = Window::Closed; // Fact 22.
+            }
         }
         self.keep_credit(key);
         let Some((key, flight)) = self.land(now, exchange) else { return };

@@ -31,6 +31,7 @@ mod reply;
 mod server;
 mod settings;
 mod stats;
+mod waking;
 
 #[cfg(test)]
 mod tests;

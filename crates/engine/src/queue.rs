@@ -76,8 +76,17 @@ pub(crate) struct Flight {
     pub(crate) exchange: ExchangeId,
     pub(crate) command: Accepted,
     pub(crate) observation: Option<Observing>,
+    pub(crate) sleep: Sleep,
     /// What it counts for, since its payload may have left.
     size: usize,
+}
+
+/// Whether the device slept and woke again while a command was on its way to it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sleep {
+    None,
+    /// It did, so that silence about the command says nothing about now.
+    Over,
 }
 
 /// What an observe in flight is about.
@@ -194,12 +203,19 @@ impl Queue {
         observation: Option<Observing>,
     ) {
         self.bytes = self.bytes.saturating_add(size);
-        self.in_flight.push(Flight { exchange, command, observation, size });
+        let sleep = Sleep::None;
+        self.in_flight.push(Flight { exchange, command, observation, sleep, size });
     }
 
     /// The command that an exchange carries.
     pub(crate) fn flight(&self, exchange: ExchangeId) -> Option<&Flight> {
         self.in_flight.iter().find(|flight| flight.exchange == exchange)
+    }
+
+    /// Notes that the device slept over what is on its way, and says what that is.
+    pub(crate) fn oversleep(&mut self) -> Vec<ExchangeId> {
+        self.in_flight.iter_mut().for_each(|flight| flight.sleep = Sleep::Over);
+        self.in_flight.iter().map(|flight| flight.exchange).chain(self.probe).collect()
     }
 
     /// Takes the command whose exchange ended.

@@ -379,14 +379,12 @@ impl Server {
     }
 
     fn answer_repetition(&mut self, now: Instant, key: Key, sender: &Sender<'_>) {
-        let fingerprint = self.registry.get(key).and_then(|registration| registration.fingerprint);
         if !self.admit(key, sender.peer, sender.identity) {
             return self.refuse_location_of(now, sender, key);
         }
         self.stats.register_repeated += 1;
-        if let Some(registration) = self.registry.get_mut(key) {
-            registration.heard = now;
-            registration.fingerprint = fingerprint;
+        self.on_heard(now, key);
+        if let Some(registration) = self.registry.get(key) {
             let id = registration.id();
             self.coap.respond(now, &sender.reply_to, created(id));
         }
@@ -405,6 +403,7 @@ impl Server {
         self.coap.respond(now, &sender.reply_to, bare(Code::NOT_FOUND));
         self.stats.update_unknown += 1;
         self.note(Who::at(sender.peer), NoteKind::UnknownRegistration, &id.to_segment());
+        self.on_heard_from(now, sender.peer, sender.identity);
     }
 
     fn refuse_registration(
@@ -420,6 +419,7 @@ impl Server {
         let shown = query.join(&b'&');
         let kind = NoteKind::RegistrationRefused(refusal.fault);
         self.note(Who::at(sender.peer), kind, &shown);
+        self.on_heard_from(now, sender.peer, sender.identity);
     }
 
     fn refuse_overload(&mut self, now: Instant, claimed: Claimed) {

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use ahash::RandomState;
 use coap::wheel::TimerWheel;
-use coap::{Duration, Instant, Peer};
+use coap::{Duration, Instant, Listening, Peer};
 use hashbrown::HashTable;
 use lwm2m::EndpointName;
 
@@ -234,6 +234,16 @@ impl Registry {
         let hash = self.hasher.hash_one(peer);
         let is_it = |key: &Key| self.get(*key).is_some_and(|r| r.peer == *peer);
         self.by_address.find(hash, is_it).copied()
+    }
+
+    /// Whether whoever is registered at an address hears what is sent there.
+    pub(crate) fn listening(&self, peer: &Peer, now: Instant, window: Duration) -> Listening {
+        let registration = self.find_address(peer).and_then(|key| self.get(key));
+        match registration.map(|found| found.reachability(now, window)) {
+            None | Some(Reachability::Always) => Listening::Always,
+            Some(Reachability::Awake { .. }) => Listening::ForNow,
+            Some(Reachability::Asleep) => Listening::Asleep,
+        }
     }
 
     /// Keeps a registration. Its name and id must not be registered.

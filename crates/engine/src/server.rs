@@ -23,7 +23,6 @@ use crate::interface::{Bearing, Target, bare};
 use crate::intern::Interner;
 use crate::note::{Evidence, Note, NoteKind, Who};
 use crate::observations::Observations;
-use crate::queue::Window;
 use crate::record::RecordLog;
 use crate::registry::{Key, Registry, Route, Stage};
 use crate::settings::{Config, Settings};
@@ -174,15 +173,23 @@ impl Server {
     /// Takes a datagram that another shard forwarded, or that nobody else wants: it stays here.
     pub fn handle_forwarded(&mut self, now: Instant, wall: WallMs, datagram: Datagram<'_>) {
         self.set_wall(now, wall);
-        if let Some(event) = self.coap.handle_datagram(now, datagram.peer, datagram.bytes) {
-            self.on_message(now, datagram.identity, event);
+        let Datagram { peer, identity, bytes } = datagram;
+        let event = self.coap.handle_datagram(now, peer, bytes);
+        let unnoticed = event.as_ref().is_none_or(is_notice);
+        if let Some(event) = event {
+            self.on_message(now, identity, event);
+        }
+        if unnoticed {
+            self.on_heard_from(now, peer, identity);
         }
         self.drain_messages(now, datagram.identity);
     }
 
     /// Does what is due at `now`.
     pub fn handle_timeout(&mut self, now: Instant) {
-        self.coap.handle_timeout(now);
+        let Self { coap, registry, settings, .. } = self;
+        let window = settings.queue_mode_window;
+        coap.handle_timeout_among(now, |peer| registry.listening(&peer, now, window));
         self.drain_messages(now, &Identity::None);
         self.release_overdue(now);
         for _ in 0..TIMERS_PER_TURN {
@@ -318,14 +325,6 @@ impl Server {
         self.note(Who::device(&device), kind, evidence);
     }
 
-    /// The device said something: it is there, and it listens (facts 20, 21).
-    pub(crate) fn on_sign_of_life(&mut self, now: Instant, key: Key) {
-        let Some(registration) = self.registry.get_mut(key) else { return };
-        registration.heard = now;
-        registration.window = Window::Open;
-        registration.fingerprint = None;
-    }
-
     /// The device has shown that it hears what is sent to its address.
     pub(crate) fn on_proof_of_address(&mut self, key: Key) {
         let Some(registration) = self.registry.get_mut(key) else { return };
@@ -388,6 +387,7 @@ impl Server {
         response.options.content_format(coap::ContentFormat::LINK);
         response.payload.extend_from_slice(WELL_KNOWN);
         self.coap.respond(now, &sender.reply_to, response);
+        self.on_heard_from(now, sender.peer, sender.identity);
     }
 
     fn refuse_request(
@@ -401,6 +401,7 @@ impl Server {
         let path: Vec<&[u8]> = request.options.uri_path().take(PATH_SHOWN_MAX).collect();
         let shown = path.join(&b'/');
         self.note(Who::at(sender.peer), NoteKind::RequestRefused, &shown);
+        self.on_heard_from(now, sender.peer, sender.identity);
     }
 }
 
@@ -426,6 +427,15 @@ impl Who {
             endpoint: Some(device.endpoint.clone()),
             registration: Some(device.registration),
         }
+    }
+}
+
+/// Whether a message was made a note of and nothing else, though it is one.
+const fn is_notice(event: &coap::Event<'_>) -> bool {
+    use coap::NoteKind::{FormatError, Nonsense};
+    match event {
+        coap::Event::Noted(note) => !matches!(note.kind, FormatError(_) | Nonsense),
+        _ => false, // All others reach whom they are about.
     }
 }
 

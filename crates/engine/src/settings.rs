@@ -70,7 +70,7 @@ pub struct QueueLimits {
     pub commands: usize,
     /// Their size in bytes, origins included. Default 64 KiB.
     pub bytes: usize,
-    /// How long a command waits that does not say it. Default 24 h.
+    /// How long a command waits at most. Default 24 h.
     pub age: Duration,
     /// What happens beyond.
     pub overflow: QueueOverflow,

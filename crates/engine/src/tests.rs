@@ -12,3 +12,4 @@ mod registration;
 pub(crate) mod rig;
 mod sends;
 mod shards;
+mod sleepers;

@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 
 use rand_core::RngCore;
 
-use super::{Endpoint, Slot, Timer};
+use super::{Endpoint, Listening, Slot, Timer};
 use crate::block::BlockSize;
 use crate::body::Sending;
 use crate::exchange::{Ask, Exchange, Phase, Purpose, Role, Turn};
@@ -252,7 +252,7 @@ impl Endpoint {
     }
 
     /// Sets a timer for what is due next, unless an earlier one is set.
-    fn arm(&mut self, index: u32) {
+    pub(super) fn arm(&mut self, index: u32) {
         let Some(exchange) = self.exchanges.get_mut(index) else {
             return;
         };
@@ -267,7 +267,12 @@ impl Endpoint {
 
     /// One timer serves an exchange for all its deadlines: a request that is answered at once
     /// leaves one behind, not one per deadline.
-    pub(super) fn on_exchange_due(&mut self, index: u32, serial: u32) {
+    pub(super) fn on_exchange_due(
+        &mut self,
+        index: u32,
+        serial: u32,
+        listening: &mut impl FnMut(Peer) -> Listening,
+    ) {
         let now = self.now;
         let Some(exchange) = self.exchanges.get_mut(index).filter(|found| found.serial == serial)
         else {
@@ -278,16 +283,25 @@ impl Endpoint {
         }
         exchange.timer = None;
         if exchange.deadline.is_some_and(|deadline| deadline <= now) {
-            return self.time_out(index);
+            let listening = listening(exchange.peer);
+            return self.time_out(index, listening);
         }
         match exchange.phase {
-            Phase::Unacked { at, .. } if at <= now => self.retransmit(index),
+            Phase::Unacked { at, .. } if at <= now => {
+                let listening = listening(exchange.peer);
+                self.retransmit(index, listening);
+            }
+            Phase::Unheard { until } if until <= now => {
+                let listening = listening(exchange.peer);
+                self.time_out(index, listening);
+            }
             _ => self.arm(index),
         }
     }
 
-    /// Sends a confirmable message again, or gives it up (RFC 7252 4.2).
-    fn retransmit(&mut self, index: u32) {
+    /// Sends a confirmable message again, or gives it up (RFC 7252 4.2). A peer that sleeps is
+    /// spared the message, which ends at its time all the same.
+    fn retransmit(&mut self, index: u32, listening: Listening) {
         let (now, max) = (self.now, self.config.params.max_retransmit);
         let Some(exchange) = self.exchanges.get_mut(index) else {
             return;
@@ -296,27 +310,31 @@ impl Endpoint {
             return;
         };
         if attempt >= max {
-            return self.time_out(index);
+            return self.time_out(index, listening);
         }
         let timeout = timeout.saturating_mul(2);
         exchange.phase = Phase::Unacked { attempt: attempt + 1, timeout, at: now + timeout };
-        if self.send_exchange(index) {
+        if listening != Listening::Asleep && self.send_exchange(index) {
             self.stats.retransmissions += 1;
         }
         self.arm(index);
     }
 
-    /// Ends an exchange that got no answer; what came early then was the answer.
-    fn time_out(&mut self, index: u32) {
+    /// Ends an exchange that got no answer; what came early then was the answer. Of a peer that may
+    /// have fallen asleep it says that it has: the next one waits until it wakes.
+    fn time_out(&mut self, index: u32, listening: Listening) {
         if let Some(early) = self.take_early(index) {
             if let Some(event) = self.take_as_answer(index, early) {
                 self.events.push_back(event);
             }
             return;
         }
-        let Some(ended) = self.end_exchange(index) else {
+        let Some(ended) = self.take_exchange(index) else {
             return;
         };
+        if listening == Listening::Always {
+            self.peer_woke(self.now, ended.peer);
+        }
         self.stats.timeouts += 1;
         let exchange = ExchangeId { index, serial: ended.serial };
         match &ended.role {
@@ -344,7 +362,7 @@ impl Endpoint {
         };
         self.peer_proven(peer);
         let exchange = self.exchanges.get_mut(index)?;
-        if !matches!(exchange.phase, Phase::Unacked { .. }) {
+        if !matches!(exchange.phase, Phase::Unacked { .. } | Phase::Unheard { .. }) {
             self.stats.duplicates += 1;
             return None;
         }
@@ -409,6 +427,13 @@ impl Endpoint {
     /// Takes an exchange out of every table, except that its observation is up to the caller, and
     /// lets the next one to that peer have its turn.
     pub(super) fn end_exchange(&mut self, index: u32) -> Option<Exchange> {
+        let ended = self.take_exchange(index)?;
+        self.peer_woke(self.now, ended.peer);
+        Some(ended)
+    }
+
+    /// Takes an exchange out of every table, except that its observation is up to the caller.
+    fn take_exchange(&mut self, index: u32) -> Option<Exchange> {
         let ended = self.exchanges.remove(index)?;
         self.detach(index, ended.peer);
         if let Role::Ask(ask) = &ended.role {
@@ -424,9 +449,6 @@ impl Endpoint {
             {
                 observation.set_exchange(None);
             }
-        }
-        if let Some(place) = self.peers.find(&ended.peer) {
-            self.launch_waiting(place);
         }
         Some(ended)
     }

@@ -207,7 +207,7 @@ impl Endpoint {
         match exchange.phase {
             _ if ask.fetching.is_some() => Busy::Fetching(index),
             Phase::Waiting => Busy::No,
-            Phase::Unacked { .. } => Busy::Asking(index),
+            Phase::Unacked { .. } | Phase::Unheard { .. } => Busy::Asking(index),
             Phase::Acked | Phase::Sent => Busy::Promised(index),
         }
     }

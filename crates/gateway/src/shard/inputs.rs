@@ -64,6 +64,7 @@ impl Shard {
                     return;
                 }
                 self.metrics.count(Reasons::CommandsRefused, refused.reason.name());
+                self.log.command_died(&refused.reason, command.endpoint.as_str());
                 self.uplink.refuse(command, refused.reason, reservation);
             }
         }

@@ -2,7 +2,8 @@
 //!
 //! The life cycle of devices is logged at `info`, but never more than a few lines a second: a fleet
 //! that comes back after an outage must not wait for the log. Notes are logged once per kind and
-//! minute. Notifications and commands are logged at `debug`.
+//! minute, and so are commands that died without having been sent. Notifications and other commands are
+//! logged at `debug`.
 
 use std::time::{Duration, Instant};
 
@@ -21,6 +22,7 @@ const SUM_UP: Duration = Duration::from_secs(60);
 /// Decides which log lines are written.
 pub(super) struct EventLog {
     limit: RateLimit,
+    deaths: RateLimit,
     second: Instant,
     lines: u32,
     left_out: u64,
@@ -30,7 +32,14 @@ pub(super) struct EventLog {
 impl Default for EventLog {
     fn default() -> Self {
         let now = Instant::now();
-        Self { limit: RateLimit::default(), second: now, lines: 0, left_out: 0, summed_up: now }
+        Self {
+            limit: RateLimit::default(),
+            deaths: RateLimit::default(),
+            second: now,
+            lines: 0,
+            left_out: 0,
+            summed_up: now,
+        }
     }
 }
 
@@ -50,6 +59,9 @@ impl EventLog {
                     path = %finished.path,
                     outcome,
                 );
+                if let Err(error) = &finished.result {
+                    self.command_died(error, finished.endpoint.as_str());
+                }
             }
             Event::AddressChanged { device, from } => {
                 if self.life_cycle() {
@@ -71,6 +83,19 @@ impl EventLog {
                     tracing::info!(event = event.name(), endpoint = name, %address, %lifetime);
                 }
             }
+        }
+    }
+
+    /// A command that no device has seen, or that may never be answered: its end is worth a line,
+    /// once a minute for each way to end.
+    pub(super) fn command_died(&mut self, error: &CommandError, endpoint: &str) {
+        use CommandError::{Deregistered, Expired, QueueFull, RegistrationExpired, Replaced};
+        if !matches!(error, Deregistered | Expired | QueueFull | RegistrationExpired | Replaced) {
+            return;
+        }
+        let reason = error.name();
+        if let Pass::Write { suppressed } = self.deaths.pass(reason, Instant::now()) {
+            tracing::warn!(event = "command_died", reason, endpoint, suppressed);
         }
     }
 
@@ -115,6 +140,9 @@ impl EventLog {
         }
         for (kind, suppressed) in self.limit.overdue(now) {
             tracing::warn!(event = "note", kind, suppressed);
+        }
+        for (reason, suppressed) in self.deaths.overdue(now) {
+            tracing::warn!(event = "command_died", reason, suppressed);
         }
     }
 }

@@ -38,6 +38,7 @@ mod content;
 mod exchanges;
 mod northbound;
 mod notifications;
+mod queue_mode;
 mod refusals;
 mod registration;
 mod registration_life;
