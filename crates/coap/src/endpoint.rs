@@ -3,8 +3,8 @@
 //! This file holds the state, the calls and the sorting of datagrams (RFC 7252 4.2, 4.3). Its
 //! parts: `asked` requests of peers, `replying` our answers to them, `exchanges` our messages and
 //! their repetition, `moving` their change of address, `answered` the answers to our requests,
-//! `observing` notifications, `fetching` the rest of large ones, `sleeping` what keeps still, `sending`
-//! the way out and what an unproven peer may be sent.
+//! `observing` notifications, `fetching` the rest of large ones, `sleeping` peers that do not
+//! listen, `sending` the way out and what an unproven peer may be sent.
 
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;

@@ -2,8 +2,8 @@
 //!
 //! The life cycle of devices is logged at `info`, but never more than a few lines a second: a fleet
 //! that comes back after an outage must not wait for the log. Notes are logged once per kind and
-//! minute, and so are commands that died without having been sent. Notifications and other commands are
-//! logged at `debug`.
+//! minute, and so are commands that died without having been sent. Notifications and other commands
+//! are logged at `debug`.
 
 use std::time::{Duration, Instant};
 
