@@ -3,8 +3,6 @@
 //! What stands in a message is the job of [`crate::uplink`]; how a topic is read that of
 //! [`crate::topic`].
 
-use std::collections::BTreeMap;
-
 use lwm2m::EndpointName;
 
 use crate::publication::{Publication, Qos};
@@ -17,13 +15,12 @@ pub(crate) struct Contract {
     pub(crate) settings: Settings,
     /// The common mountpoint first, then those of listeners.
     mounts: Vec<Mount>,
-    /// Which mount a listener uses; one that is not named uses the first.
-    listeners: BTreeMap<u16, u16>,
 }
 
 /// The topics behind one mountpoint.
 #[derive(Debug)]
 struct Mount {
+    number: u16,
     command: Template,
     filter: String,
     channels: Vec<(Channel, Template)>,
@@ -97,14 +94,11 @@ impl Contract {
         if settings.command_payload_max < PAYLOAD_MAX_LOWEST {
             return Err(SettingsError::PayloadMax(settings.command_payload_max));
         }
-        let mut mounts = vec![Mount::new(&settings.mountpoint, &settings)?];
-        let mut listeners = BTreeMap::new();
+        let mut mounts = vec![Mount::new(COMMON_MOUNT, &settings.mountpoint, &settings)?];
         for (listener, mountpoint) in &settings.listener_mountpoints {
-            // Fewer mounts than listeners, whose numbers are 16 bits.
-            listeners.insert(*listener, u16::try_from(mounts.len()).unwrap_or_default());
-            mounts.push(Mount::new(mountpoint, &settings)?);
+            mounts.push(Mount::new(mount_number(*listener), mountpoint, &settings)?);
         }
-        let contract = Self { settings, mounts, listeners };
+        let contract = Self { settings, mounts };
         contract.check_loops()?;
         Ok(contract)
     }
@@ -130,7 +124,8 @@ impl Contract {
 
     /// The mount that devices of a listener use.
     pub(crate) fn mount_of(&self, listener: u16) -> u16 {
-        self.listeners.get(&listener).copied().unwrap_or_default()
+        let own = self.settings.listener_mountpoints.contains_key(&listener);
+        if own { mount_number(listener) } else { COMMON_MOUNT }
     }
 
     /// The filters to subscribe for commands, each once.
@@ -158,9 +153,9 @@ impl Contract {
     /// Whom a command topic may name, the likeliest first.
     pub(crate) fn addressees<'t>(&self, topic: &'t str) -> Vec<Addressee<'t>> {
         let mut found = Vec::new();
-        for (number, mount) in (0_u16..).zip(&self.mounts) {
+        for mount in &self.mounts {
             let read = mount.command.read(topic);
-            found.extend(read.into_iter().map(|named| Addressee { mount: number, named }));
+            found.extend(read.into_iter().map(|named| Addressee { mount: mount.number, named }));
         }
         found
     }
@@ -227,13 +222,13 @@ impl Contract {
     }
 
     fn mount(&self, number: u16) -> Option<&Mount> {
-        // A stored origin may name a mount that the settings no longer have.
-        self.mounts.get(usize::from(number)).or_else(|| self.mounts.first())
+        // The origin of a command may name a mount that the settings no longer have.
+        self.mounts.iter().find(|mount| mount.number == number).or_else(|| self.mounts.first())
     }
 }
 
 impl Mount {
-    fn new(mountpoint: &str, settings: &Settings) -> Result<Self, SettingsError> {
+    fn new(number: u16, mountpoint: &str, settings: &Settings) -> Result<Self, SettingsError> {
         let topic = format!("{mountpoint}{}", settings.topics.command.topic);
         let command = compile("topics.command", &topic, Wildcards::Allowed)?;
         if !command.names_endpoint() {
@@ -248,8 +243,17 @@ impl Mount {
             };
             channels.push((channel, compile(channel.key(), &topic, Wildcards::Forbidden)?));
         }
-        Ok(Self { filter: command.filter(), command, channels })
+        Ok(Self { number, filter: command.filter(), command, channels })
     }
+}
+
+/// The number of the common mountpoint.
+const COMMON_MOUNT: u16 = 0;
+
+/// The number of a listener's own mountpoint. It depends on nothing but the listener, so that a
+/// command on its way ends under its own topics also when other listeners come and go meanwhile.
+const fn mount_number(listener: u16) -> u16 {
+    listener.saturating_add(1)
 }
 
 fn compile(key: &str, topic: &str, wildcards: Wildcards) -> Result<Template, SettingsError> {

@@ -25,6 +25,8 @@ pub struct Claim {
     pub id: ClaimId,
     /// The name that registers.
     pub endpoint: EndpointName,
+    /// Where it registers from, and by which listener.
+    pub peer: Peer,
     /// What is proven about who registers.
     pub identity: Identity,
     /// The registration that comes into being if the claim is granted.
@@ -42,6 +44,8 @@ pub enum ClaimAnswer {
     },
     /// The name belongs to another identity.
     Refused,
+    /// There is no room: 5.03 with Max-Age.
+    Full,
 }
 
 /// The commands that a registration had not yet sent when another shard took its name over.
@@ -118,6 +122,7 @@ impl Pending {
         self.questions.push_back(Claim {
             id,
             endpoint: claimed.endpoint.clone(),
+            peer: claimed.peer,
             identity: claimed.identity.clone(),
             registration: claimed.registration,
         });
@@ -165,6 +170,7 @@ impl Server {
         match answer {
             ClaimAnswer::Granted { evict } => self.register(now, claimed, evict),
             ClaimAnswer::Refused => self.refuse_identity(now, &claimed),
+            ClaimAnswer::Full => self.refuse_overload(now, claimed),
         }
         self.drain_messages(now, &Identity::None);
     }

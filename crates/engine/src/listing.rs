@@ -6,6 +6,7 @@
 use coap::{Duration, Instant};
 
 use crate::event::Device;
+use crate::identity::Identity;
 use crate::queue::Reachability;
 use crate::registry::{Key, Registration};
 use crate::server::Server;
@@ -90,6 +91,25 @@ impl Server {
             }
         }
         (keys, (end < self.registry.end()).then_some(Cursor(end)))
+    }
+
+    /// Ends the registrations of a page that were last heard of by a listener, as
+    /// [`Server::kick`] does; returns where the next page begins.
+    pub fn kick_listener(
+        &mut self,
+        now: Instant,
+        listener: u16,
+        after: Option<Cursor>,
+    ) -> Option<Cursor> {
+        let (keys, next) = self.page(after, PAGE_LEN_MAX);
+        for key in keys {
+            let peer = self.registry.get(key).map(|registration| registration.peer);
+            if peer.is_some_and(|peer| peer.listener() == listener) {
+                self.kick_registration(key);
+            }
+        }
+        self.drain_messages(now, &Identity::None);
+        next
     }
 
     /// The device of this name, if it is registered here.

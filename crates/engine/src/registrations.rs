@@ -171,10 +171,14 @@ impl Server {
     /// Ends a registration by order of the operator. The device gets 4.04 on its next Update.
     pub fn kick(&mut self, now: Instant, endpoint: &EndpointName) -> bool {
         let Some(key) = self.registry.find(endpoint.as_str()) else { return false };
-        self.stats.kicked += 1;
-        self.end(key, End::Kicked);
+        self.kick_registration(key);
         self.drain_messages(now, &Identity::None);
         true
+    }
+
+    pub(crate) fn kick_registration(&mut self, key: Key) {
+        self.stats.kicked += 1;
+        self.end(key, End::Kicked);
     }
 
     /// The timer of a registration fired: its lifetime or that of a waiting command may have
@@ -422,7 +426,7 @@ impl Server {
         self.on_heard_from(now, sender.peer, sender.identity);
     }
 
-    fn refuse_overload(&mut self, now: Instant, claimed: Claimed) {
+    pub(crate) fn refuse_overload(&mut self, now: Instant, claimed: Claimed) {
         let mut response = bare(Code::SERVICE_UNAVAILABLE);
         response.options.max_age(OVERLOAD_MAX_AGE);
         self.coap.respond(now, &claimed.reply_to, response);

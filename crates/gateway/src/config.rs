@@ -4,13 +4,17 @@
 //! file, defaults), a check judges what no single key can, and [`show`] prints what is in effect
 //! and where it came from. The command line itself is the job of [`crate::cli`].
 
+mod access;
+mod change;
 mod check;
 mod de;
 mod error;
+mod layers;
 mod listeners;
 mod load;
 mod lwm2m;
 mod mqtt;
+mod overrides;
 mod show;
 #[cfg(test)]
 mod tests;
@@ -24,15 +28,18 @@ use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
 
+pub use access::{AccessRule, AccessRules};
+pub(crate) use change::Unchangeable;
 pub use check::Warning;
 pub use error::{ConfigError, ConfigErrors};
 pub use listeners::{Listener, Transport};
-pub use load::{Loaded, OVERRIDES_FILE, Sources, load};
+pub use load::{Loaded, Sources, load};
 pub use lwm2m::{
     Acceptance, AutoObserve, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report,
     StaleNotifications, Topic, Topics, UnknownObjects, UpdatePublish, WhenFull,
 };
 pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol};
+pub use overrides::OVERRIDES_FILE;
 pub use show::show;
 pub use transport::{Coap, Deduplication, Transfers};
 pub use tree::Origin;
@@ -48,6 +55,8 @@ pub const DEFAULT_FILE: &str = include_str!("../../../config/gateway.toml");
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
+    /// Whether devices are served; if not, no listener takes datagrams.
+    pub enable: bool,
     /// Which EMQX generation the topics and payloads follow.
     pub profile: Profile,
     /// Where the gateway keeps what must survive a restart, relative to the working directory.
@@ -77,6 +86,7 @@ pub struct Config {
 impl Default for Config {
     fn default() -> Self {
         Self {
+            enable: true,
             profile: Profile::default(),
             data_dir: PathBuf::from("data"),
             shards: 0,

@@ -15,10 +15,10 @@ mod send;
 mod socket;
 
 pub use heap::{give_back_free_pages, heap_in_use};
-pub use poll::{Poller, Token, Waker};
+pub use poll::{Poller, Registrar, Token, Waker};
 pub use recv::{Received, RecvBatch};
 pub use send::{SendBatch, SendReport};
-pub use socket::{BindError, Socket, SocketOptions, bind, bind_group};
+pub use socket::{BindError, Probe, Socket, SocketOptions, bind, bind_group};
 
 #[cfg(test)]
 mod tests;

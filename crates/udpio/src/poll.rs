@@ -20,11 +20,11 @@ const WAKE: u64 = u64::MAX;
 
 /// Waits for readable sockets, a wake-up or a deadline.
 pub struct Poller {
-    epoll: Epoll,
     shared: Arc<Shared>,
 }
 
 struct Shared {
+    epoll: Epoll,
     event: EventFd,
     /// Set while the loop may be asleep. Whoever finds it set writes the eventfd; the others know
     /// that the loop will look at its queues before it sleeps.
@@ -35,6 +35,10 @@ struct Shared {
 #[derive(Clone)]
 pub struct Waker(Arc<Shared>);
 
+/// Adds sockets to a [`Poller`] that another thread waits on.
+#[derive(Clone)]
+pub struct Registrar(Arc<Shared>);
+
 impl Poller {
     /// A poller without sockets.
     ///
@@ -44,7 +48,8 @@ impl Poller {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
         let event = EventFd::from_flags(EfdFlags::EFD_CLOEXEC | EfdFlags::EFD_NONBLOCK)?;
         epoll.add(&event, EpollEvent::new(EpollFlags::EPOLLIN, WAKE))?;
-        Ok(Self { epoll, shared: Arc::new(Shared { event, sleeping: AtomicBool::new(false) }) })
+        let sleeping = AtomicBool::new(false);
+        Ok(Self { shared: Arc::new(Shared { epoll, event, sleeping }) })
     }
 
     /// Watches a descriptor for readability, level-triggered.
@@ -52,7 +57,7 @@ impl Poller {
     /// # Errors
     /// Whatever `epoll_ctl` says.
     pub fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
-        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, u64::from(token.0)))?)
+        self.shared.add(fd, token)
     }
 
     /// Stops watching a descriptor.
@@ -60,7 +65,12 @@ impl Poller {
     /// # Errors
     /// Whatever `epoll_ctl` says.
     pub fn remove(&self, fd: impl AsFd) -> io::Result<()> {
-        Ok(self.epoll.delete(fd)?)
+        Ok(self.shared.epoll.delete(fd)?)
+    }
+
+    /// A handle for others to add sockets to this loop.
+    pub fn registrar(&self) -> Registrar {
+        Registrar(Arc::clone(&self.shared))
     }
 
     /// A handle for others to wake this loop.
@@ -84,7 +94,7 @@ impl Poller {
     pub fn wait(&self, timeout: Option<Duration>, ready: &mut Vec<Token>) -> io::Result<()> {
         ready.clear();
         let mut events = [EpollEvent::empty(); EVENTS_MAX];
-        let result = self.epoll.wait(&mut events, epoll_timeout(timeout));
+        let result = self.shared.epoll.wait(&mut events, epoll_timeout(timeout));
         self.shared.sleeping.store(false, Ordering::SeqCst);
         let count = match result {
             Ok(count) => count,
@@ -102,9 +112,23 @@ impl Poller {
 }
 
 impl Shared {
+    fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        Ok(self.epoll.add(fd, EpollEvent::new(EpollFlags::EPOLLIN, u64::from(token.0)))?)
+    }
+
     fn drain(&self) {
         // Non-blocking: an empty counter is an error that means there is nothing to drain.
         let _ = self.event.read();
+    }
+}
+
+impl Registrar {
+    /// As [`Poller::add`], from any thread. Closing the descriptor takes it out again.
+    ///
+    /// # Errors
+    /// Whatever `epoll_ctl` says.
+    pub fn add(&self, fd: impl AsFd, token: Token) -> io::Result<()> {
+        self.0.add(fd, token)
     }
 }
 

@@ -16,6 +16,18 @@ pub struct SocketOptions {
     pub send_buffer: Option<usize>,
     /// `IPV6_V6ONLY`. `[::]` is dual stack unless this is set.
     pub ipv6_only: bool,
+    /// `SO_REUSEADDR`: whether others that set it too may bind the same address.
+    pub reuse_address: bool,
+}
+
+/// Whether somebody else who has the port is looked for before a group is bound.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Probe {
+    /// By a plain bind: `SO_REUSEPORT` alone would silently share the port with another process of
+    /// the same user.
+    Others,
+    /// Not: a group of this process has the port and is about to give it up.
+    Skip,
 }
 
 /// A port that could not be had.
@@ -57,6 +69,15 @@ impl Socket {
         self.inner.as_raw_fd()
     }
 
+    /// Sets the options that can change while the socket is in use: buffers and `reuse_address`.
+    ///
+    /// # Errors
+    /// Whatever `setsockopt` says.
+    pub fn adjust(&self, options: &SocketOptions) -> io::Result<()> {
+        size_buffers(&self.inner, options)?;
+        self.inner.set_reuse_address(options.reuse_address)
+    }
+
     /// The size that the kernel gave the receive buffer, in bytes.
     ///
     /// # Errors
@@ -82,22 +103,30 @@ pub fn bind(addr: SocketAddr, options: &SocketOptions) -> Result<Socket, BindErr
 
 /// Binds `count` sockets that share `addr`; the kernel spreads peers over them by address hash.
 ///
-/// A plain bind comes first, because `SO_REUSEPORT` would silently share the port with a second
-/// process of the same user.
-///
 /// # Errors
 /// [`BindError`] names the address.
 pub fn bind_group(
     addr: SocketAddr,
     count: usize,
     options: &SocketOptions,
+    probe: Probe,
 ) -> Result<Vec<Socket>, BindError> {
-    let probe = bind(addr, options)?;
-    let addr = SocketAddr::new(addr.ip(), probe.local_addr().port());
-    drop(probe);
-    (0..count.max(1))
-        .map(|_| open(addr, options, true).map_err(|source| BindError { addr, source }))
-        .collect()
+    let refused = |source| BindError { addr, source };
+    let mut group = Vec::with_capacity(count.max(1));
+    // The first one finds the port that the system chooses for port 0.
+    let first = match probe {
+        Probe::Others => bind(addr, options)?,
+        Probe::Skip => open(addr, options, true).map_err(refused)?,
+    };
+    let known = SocketAddr::new(addr.ip(), first.local_addr().port());
+    match probe {
+        Probe::Others => drop(first),
+        Probe::Skip => group.push(first),
+    }
+    while group.len() < count.max(1) {
+        group.push(open(known, options, true).map_err(refused)?);
+    }
+    Ok(group)
 }
 
 fn open(addr: SocketAddr, options: &SocketOptions, share: bool) -> io::Result<Socket> {
@@ -105,6 +134,9 @@ fn open(addr: SocketAddr, options: &SocketOptions, share: bool) -> io::Result<So
     inner.set_nonblocking(true)?;
     if share {
         inner.set_reuse_port(true)?;
+    }
+    if options.reuse_address {
+        inner.set_reuse_address(true)?;
     }
     if addr.is_ipv6() {
         inner.set_only_v6(options.ipv6_only)?;

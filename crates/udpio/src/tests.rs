@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::{Poller, RecvBatch, SendBatch, Socket, SocketOptions, Token, bind, bind_group};
+use crate::{Poller, Probe, RecvBatch, SendBatch, Socket, SocketOptions, Token, bind, bind_group};
 
 fn any_port(addr: &str) -> Socket {
     bind(addr.parse().unwrap(), &SocketOptions::default()).unwrap()
@@ -97,12 +97,55 @@ fn a_dual_stack_socket_serves_both_families_and_shows_plain_ipv4() {
 #[test]
 fn a_port_in_use_is_named_although_the_group_would_share_it() {
     let options = SocketOptions::default();
-    let first = bind_group("127.0.0.1:0".parse().unwrap(), 2, &options).unwrap();
+    let first = bind_group("127.0.0.1:0".parse().unwrap(), 2, &options, Probe::Others).unwrap();
     let taken = first[0].local_addr();
     assert_eq!(first[1].local_addr(), taken);
-    let error = bind_group(taken, 2, &options).unwrap_err();
+    let error = bind_group(taken, 2, &options, Probe::Others).unwrap_err();
     assert!(error.is_in_use());
     assert!(error.to_string().contains(&taken.to_string()), "{error}");
+}
+
+#[test]
+fn a_group_takes_over_the_port_of_one_that_is_about_to_go() {
+    let options = SocketOptions::default();
+    let old = bind_group("127.0.0.1:0".parse().unwrap(), 1, &options, Probe::Others).unwrap();
+    let port = old[0].local_addr().port();
+    let wider = SocketAddr::from(([0, 0, 0, 0], port));
+    let new = bind_group(wider, 2, &options, Probe::Skip).unwrap();
+    assert_eq!((new.len(), new[1].local_addr()), (2, wider));
+    // Somebody who shares the port with nobody is still in the way.
+    let alone = any_port("127.0.0.1:0");
+    assert!(bind_group(alone.local_addr(), 1, &options, Probe::Skip).unwrap_err().is_in_use());
+}
+
+#[test]
+fn whoever_reuses_an_address_shares_it_and_a_socket_learns_it_later() {
+    let reuse = SocketOptions { reuse_address: true, ..SocketOptions::default() };
+    let first = any_port("127.0.0.1:0");
+    let taken = first.local_addr();
+    assert!(bind(taken, &reuse).is_err());
+    first.adjust(&reuse).unwrap();
+    assert_eq!(bind(taken, &reuse).unwrap().local_addr(), taken);
+    assert!(bind(taken, &SocketOptions::default()).is_err());
+}
+
+#[test]
+fn another_thread_adds_sockets_to_a_poller() {
+    let poller = Poller::new().unwrap();
+    let registrar = poller.registrar();
+    let (server, client) = (any_port("127.0.0.1:0"), any_port("127.0.0.1:0"));
+    let server = std::thread::spawn(move || {
+        registrar.add(&server, Token(7)).unwrap();
+        server
+    });
+    let server = server.join().unwrap();
+    let mut send = SendBatch::new();
+    send.push(loopback(&server), None, b"x");
+    send.flush(&client);
+    let mut ready = Vec::new();
+    poller.prepare();
+    poller.wait(Some(Duration::from_secs(5)), &mut ready).unwrap();
+    assert_eq!(ready, [Token(7)]);
 }
 
 #[test]

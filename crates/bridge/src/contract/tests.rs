@@ -50,13 +50,13 @@ fn a_listener_has_a_mountpoint_of_its_own() {
     settings.listener_mountpoints.insert(7, "site/%e/".to_owned());
     let contract = Contract::new(settings).unwrap();
     assert_eq!(contract.command_filters(), ["lwm2m/+/dn/#", "site/+/dn/#"]);
-    assert_eq!((contract.mount_of(0), contract.mount_of(7)), (0, 1));
+    assert_eq!((contract.mount_of(0), contract.mount_of(7)), (0, 8));
     let place =
         Place { mount: contract.mount_of(7), endpoint: "EP", address: Address::Asked(None) };
     let message = contract.publication(Channel::Response, place, b"{}").unwrap();
     assert_eq!(message.topic, "site/EP/up/resp");
     let [addressee] = &contract.addressees("site/EP/dn/dm")[..] else { panic!("one addressee") };
-    assert_eq!((addressee.mount, addressee.named.endpoint.as_str()), (1, "EP"));
+    assert_eq!((addressee.mount, addressee.named.endpoint.as_str()), (8, "EP"));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! Listings by cursor, and lookup.
 
-use coap::Code;
+use coap::{Code, Peer};
 
 use super::rig::{Msg, Rig, peer_at, read};
 use crate::{Cursor, PAGE_LEN_MAX, Settings};
@@ -68,4 +68,27 @@ fn a_row_says_how_the_device_is() {
     assert_eq!((row.registered_ago.as_secs(), row.heard_ago.as_secs()), (10, 10));
     assert_eq!((row.observations, row.commands_in_flight, row.commands_waiting), (1, 1, 1));
     assert!(rig.server.lookup(rig.now, "other").is_none());
+}
+
+#[test]
+fn the_registrations_of_a_listener_end_page_by_page_and_the_others_stay() {
+    let mut rig = Rig::new(Settings::default());
+    for n in 0..600 {
+        let at = Peer::new(n % 2, [127, 0, 0, 1].into(), ([192, 0, 2, 1], 1000 + n).into());
+        rig.register(at, &format!("ep=dev-{n:04}&lt=60&lwm2m=1.1"));
+    }
+    rig.events.clear();
+    let (mut after, mut pages) = (None, 0);
+    loop {
+        after = rig.server.kick_listener(rig.now, 1, after);
+        rig.settle();
+        pages += 1;
+        if after.is_none() {
+            break;
+        }
+    }
+    assert_eq!((pages, rig.server.registrations(), rig.server.stats().kicked), (3, 300, 300));
+    assert!(rig.take_names().iter().all(|name| *name == "kicked"));
+    let left = rig.server.list(rig.now, None, 1).rows;
+    assert_eq!(left[0].device.peer.listener(), 0);
 }

@@ -468,6 +468,18 @@ fn a_full_server_turns_new_devices_away_and_keeps_the_old() {
 }
 
 #[test]
+fn a_register_for_which_the_driver_has_no_room_is_told_when_to_come_again() {
+    let mut rig = Rig::new(Settings::default());
+    rig.claims = ClaimAnswer::Full;
+    let answer = rig.ask(peer(1), &Msg::post(1, "/rd?ep=a&lt=60&lwm2m=1.1"));
+    assert_eq!(answer.code, Code::SERVICE_UNAVAILABLE);
+    assert_eq!(answer.options.options().max_age(), Some(30));
+    assert_eq!((rig.server.registrations(), rig.notes()), (0, vec![NoteKind::Overloaded]));
+    rig.claims = ClaimAnswer::Granted { evict: false };
+    rig.register(peer(1), "ep=a&lt=60&lwm2m=1.1");
+}
+
+#[test]
 fn what_is_refused_is_noted_with_its_fault_and_evidence() {
     let mut rig = Rig::new(Settings::default());
     rig.ask(peer(1), &Msg::post(1, "/rd?ep=a&lt=60&lwm2m=3"));

@@ -31,6 +31,12 @@ impl ConfigError {
         Self { origin: Some(origin), key: Vec::new(), problem: Problem::Other(problem) }
     }
 
+    /// A file that cannot be read.
+    pub(super) fn unreadable(path: &std::path::Path, error: &std::io::Error) -> Self {
+        let origin = Origin::File { path: path.into(), line: 1 };
+        Self::other(origin, format!("cannot be read: {error}"))
+    }
+
     /// A fault in words of the key, whose segments are joined by dots.
     pub(super) fn of_key(origin: Origin, key: &str, problem: String) -> Self {
         let key = key.split('.').map(str::to_owned).collect();

@@ -5,12 +5,13 @@
 //! [`super::check`]'s.
 
 use std::ffi::OsString;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::check::{Warning, check};
 use super::error::{ConfigError, ConfigErrors};
+use super::layers::Layers;
+use super::overrides::Overrides;
 use super::tree::{self, Node, Origin, Table, Value};
 use super::{Config, de};
 
@@ -40,19 +41,46 @@ pub struct Loaded {
     pub config: Config,
     /// Settings that were given but have no effect.
     pub warnings: Vec<Warning>,
-    pub(super) layers: Table,
+    /// All layers as one.
+    pub(super) merged: Table,
+    pub(super) layers: Layers,
 }
 
 impl Loaded {
+    /// A configuration that stands in no file. Its values count as those of a file without name.
+    #[must_use]
+    pub fn of(config: Config) -> Self {
+        let table = toml::Table::try_from(&config).unwrap_or_default();
+        let mut file = tree::from_toml(&table, &Origin::Default);
+        // Secrets are masked whenever they are written.
+        let secrets = [
+            (["http", "token", ""], config.http.token.reveal()),
+            (["mqtt", "external", "password"], config.mqtt.external.password.reveal()),
+        ];
+        for (path, secret) in secrets {
+            let path: Vec<_> = path.into_iter().filter(|name| !name.is_empty()).collect();
+            let node = Node { value: Value::String(secret.clone()), origin: Origin::Default };
+            // The sections are there: the table was written from the same types.
+            let _ = tree::insert(&mut file, &path, node);
+        }
+        let layers = Layers { file, ..Layers::default() };
+        Self { config, warnings: Vec::new(), merged: layers.merged(), layers }
+    }
+
+    /// Merges the layers and checks the result.
+    pub(super) fn judge(layers: Layers) -> Result<Self, ConfigErrors> {
+        let merged = layers.merged();
+        let config = de::config(&merged)?;
+        let warnings = check(&config, &merged)?;
+        Ok(Self { config, warnings, merged, layers })
+    }
+
     /// Where the value of `key` (segments joined by dots) came from.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
-        tree::origin_of(&self.layers, key)
+        tree::origin_of(&self.merged, key)
     }
 }
-
-/// The file below `data_dir` that keeps what was changed over REST.
-pub const OVERRIDES_FILE: &str = "overrides.toml";
 
 const ENVIRONMENT_PREFIX: &str = "LWM2M_GATEWAY__";
 
@@ -65,50 +93,27 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     let file = sources.file.as_deref().map(read_file).transpose()?.unwrap_or_default();
     let environment = environment(&sources.environment)?;
     let flags = flags(&sources.flags)?;
-    let mut layers = file;
-    if let Some(overrides) = overrides(&layers, [&environment, &flags])? {
-        tree::merge(&mut layers, overrides);
-    }
-    tree::merge(&mut layers, environment);
-    tree::merge(&mut layers, flags);
-    let config = de::config(&layers)?;
-    let warnings = check(&config, &layers)?;
-    Ok(Loaded { config, warnings, layers })
+    let data_dir = data_dir([&flags, &environment, &file]);
+    let overrides = Overrides::read(&data_dir)?;
+    Loaded::judge(Layers { file, overrides, environment, flags })
 }
 
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
-    let text = std::fs::read_to_string(path).map_err(|error| unreadable(path, &error))?;
+    let text =
+        std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;
     tree::parse(&text, path)
 }
 
-fn unreadable(path: &Path, error: &std::io::Error) -> ConfigError {
-    let origin = Origin::File { path: path.into(), line: 1 };
-    ConfigError::other(origin, format!("cannot be read: {error}"))
-}
-
-/// The overrides lie below `data_dir`, which the layers around them decide.
-fn overrides(file: &Table, above: [&Table; 2]) -> Result<Option<Table>, ConfigError> {
-    let layers = above.into_iter().rev().chain([file]);
-    let data_dir =
-        layers.filter_map(|layer| layer.get("data_dir")).find_map(|node| match &node.value {
+/// The overrides lie below `data_dir`, which the layers around them decide, the strongest first.
+fn data_dir(layers: [&Table; 3]) -> PathBuf {
+    let named = layers.into_iter().filter_map(|layer| layer.get("data_dir"));
+    named
+        .filter_map(|node| match &node.value {
             Value::Text(path) | Value::String(path) => Some(PathBuf::from(path)),
             _ => None,
-        });
-    let path = data_dir.unwrap_or_else(|| Config::default().data_dir).join(OVERRIDES_FILE);
-    let text = match std::fs::read_to_string(&path) {
-        Ok(text) => text,
-        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(unreadable(&path, &error)),
-    };
-    let table = tree::parse(&text, &path)?;
-    match table.get("data_dir") {
-        None => Ok(Some(table)),
-        Some(node) => Err(ConfigError::of_key(
-            node.origin.clone(),
-            "data_dir",
-            "cannot be changed from inside of data_dir".to_owned(),
-        )),
-    }
+        })
+        .next()
+        .unwrap_or_else(|| Config::default().data_dir)
 }
 
 /// `LWM2M_GATEWAY__LWM2M__LIFETIME_MAX` is `lwm2m.lifetime_max`.

@@ -147,8 +147,8 @@ fn the_sample_of_the_design_is_accepted() {
 const FAULTS: &[(&str, &str)] = &[
     (
         "profil = \"emqx4\"",
-        "gateway.toml:1: profil: unknown key (did you mean `profile`?), expected one of: profile, \
-         data_dir, shards, durability, lwm2m, coap, listeners, inbox, outbox, mqtt, http, log",
+        "gateway.toml:1: profil: unknown key (did you mean `profile`?), expected one of: enable, \
+         profile, data_dir, shards, durability, lwm2m, coap, listeners, inbox, outbox, mqtt, http, log",
     ),
     (
         "[lwm2m]\n\nlifetime_mx = 5",
@@ -161,11 +161,20 @@ const FAULTS: &[(&str, &str)] = &[
     ),
     (
         "[listeners.a]\nport = 5683",
-        "gateway.toml:2: listeners.a.port: unknown key, expected one of: type, bind, mountpoint, ",
+        "gateway.toml:2: listeners.a.port: unknown key, expected one of: enable, type, bind, ",
     ),
     (
-        "[listeners.a]\naccess_rules = [\"allow all\"]",
-        "gateway.toml:2: listeners.a.access_rules: unknown key",
+        "[listeners.a]\naccess_rules = [\"allow all\", \"permit all\"]",
+        "gateway.toml:2: listeners.a.access_rules: found string \"permit all\", expected a rule such \
+         as \"allow 10.0.0.0/8\" or \"deny all\"",
+    ),
+    (
+        "[listeners.a]\nproxy_protocol = true",
+        "gateway.toml:2: listeners.a.proxy_protocol: is not available for UDP: ",
+    ),
+    (
+        "[listeners.a]\nmax_connections = 0",
+        "gateway.toml:2: listeners.a.max_connections: expected more than 0",
     ),
     (
         "profile = \"emqx6\"",

@@ -28,6 +28,8 @@ pub enum Origin {
     Environment(Arc<str>),
     /// The flag of this name, dashes included.
     Flag(&'static str),
+    /// A change at run time that is being judged; once it is kept, it comes from a file.
+    Change,
 }
 
 impl fmt::Display for Origin {
@@ -37,6 +39,7 @@ impl fmt::Display for Origin {
             Self::File { path, line } => write!(f, "{}:{line}", path.display()),
             Self::Environment(name) => write!(f, "environment {name}"),
             Self::Flag(flag) => write!(f, "flag {flag}"),
+            Self::Change => f.write_str("change"),
         }
     }
 }
@@ -72,6 +75,16 @@ impl Node {
             .then(|| parse_value(text, &origin))
             .flatten()
             .unwrap_or_else(|| Self { value: Value::Text(text.to_owned()), origin })
+    }
+
+    /// The items of a list of strings.
+    pub(super) fn texts(&self) -> Option<Vec<String>> {
+        let Value::List(items) = &self.value else { return None };
+        let text = |item: &Self| match &item.value {
+            Value::Text(text) | Value::String(text) => Some(text.clone()),
+            _ => None,
+        };
+        items.iter().map(text).collect()
     }
 
     fn empty_table(origin: Origin) -> Self {
@@ -207,5 +220,56 @@ pub(super) fn find<'t>(table: &'t Table, key: &str) -> Option<&'t Node> {
         (Some(rest), Value::Table(below)) => find(below, rest),
         // A list or a text that stands for a whole section: all of it came from there.
         (Some(_), _) => Some(node),
+    }
+}
+
+/// A table as TOML has it.
+pub(super) fn to_toml(table: &Table) -> toml::Table {
+    table.iter().map(|(key, node)| (key.clone(), to_toml_value(node))).collect()
+}
+
+/// A value as TOML has it.
+pub(super) fn to_toml_value(node: &Node) -> toml::Value {
+    match &node.value {
+        Value::Text(text) | Value::String(text) => toml::Value::String(text.clone()),
+        Value::Integer(number) => toml::Value::Integer(*number),
+        Value::Float(number) => toml::Value::Float(*number),
+        Value::Boolean(value) => toml::Value::Boolean(*value),
+        Value::List(list) => toml::Value::Array(list.iter().map(to_toml_value).collect()),
+        Value::Table(table) => toml::Value::Table(to_toml(table)),
+    }
+}
+
+/// A table all of which comes from one place.
+pub(super) fn from_toml(table: &toml::Table, origin: &Origin) -> Table {
+    table.iter().map(|(key, value)| (key.clone(), from_toml_value(value, origin))).collect()
+}
+
+fn from_toml_value(value: &toml::Value, origin: &Origin) -> Node {
+    let value = match value {
+        toml::Value::String(text) => Value::String(text.clone()),
+        toml::Value::Integer(number) => Value::Integer(*number),
+        toml::Value::Float(number) => Value::Float(*number),
+        toml::Value::Boolean(value) => Value::Boolean(*value),
+        toml::Value::Datetime(date) => Value::String(date.to_string()),
+        toml::Value::Array(list) => {
+            Value::List(list.iter().map(|item| from_toml_value(item, origin)).collect())
+        }
+        toml::Value::Table(table) => Value::Table(from_toml(table, origin)),
+    };
+    Node { value, origin: origin.clone() }
+}
+
+/// Takes the value of `key` out, and sections that are empty by that.
+pub(super) fn remove(table: &mut Table, key: &str) {
+    let Some((head, rest)) = key.split_once('.') else {
+        table.remove(key);
+        return;
+    };
+    if let Some(Node { value: Value::Table(below), .. }) = table.get_mut(head) {
+        remove(below, rest);
+        if below.is_empty() {
+            table.remove(head);
+        }
     }
 }
