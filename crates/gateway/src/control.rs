@@ -6,55 +6,109 @@
 //! sockets. It is applied whole or not at all, and one at a time. Who may ask for it, and in which
 //! form, is the job of [`crate::http`]; what the keys mean is [`crate::config`]'s.
 
+mod apply;
 mod error;
+mod listeners;
+mod scope;
 mod status;
 
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
+use parking_lot::RwLock;
+use tokio::sync::Mutex;
+
+pub use crate::listeners::GateCounts;
+pub(crate) use apply::Machine;
 pub use error::ChangeError;
-pub use status::{Applied, Enabled, ListenerCounts, ListenerState, ListenerStatus};
+pub use status::{Applied, Enabled, ListenerState, ListenerStatus};
 
-use crate::config::{Config, Origin};
+use crate::config::{Config, Loaded, Origin};
+use crate::listeners::Slots;
 
 /// The handle by which settings and listeners are changed. Cloning it is cheap.
 ///
 /// Every change survives a restart, and dropping its future does not interrupt it.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct Control(Arc<Inner>);
 
-#[derive(Debug)]
 struct Inner {
+    /// What the process was started with: some settings stay so until its end.
+    started: Loaded,
+    state: RwLock<State>,
+    /// Locked for the length of a change.
+    turn: Mutex<Turn>,
+    machine: Machine,
+}
+
+/// What is in effect.
+#[derive(Clone)]
+struct State {
+    loaded: Arc<Loaded>,
     config: Arc<Config>,
+    /// Where the listeners that take datagrams are bound.
+    bound: BTreeMap<String, SocketAddr>,
+}
+
+/// What only a change needs.
+struct Turn {
+    slots: Slots,
+    /// Tells the sockets of a listener from its former ones.
+    generation: u16,
+    stopped: bool,
 }
 
 impl Control {
-    /// The handle of a gateway that runs with `config`.
-    pub(crate) fn new(config: Arc<Config>) -> Self {
-        Self(Arc::new(Inner { config }))
+    /// The handle of a gateway that was started with `loaded`; `bound` is where its listeners are.
+    pub(crate) fn new(
+        loaded: &Loaded,
+        slots: Slots,
+        bound: BTreeMap<String, SocketAddr>,
+        machine: Machine,
+    ) -> Self {
+        let config = Arc::new(loaded.config.clone());
+        let state = State { loaded: Arc::new(loaded.clone()), config, bound };
+        Self(Arc::new(Inner {
+            started: loaded.clone(),
+            state: RwLock::new(state),
+            turn: Mutex::new(Turn { slots, generation: 0, stopped: false }),
+            machine,
+        }))
     }
 
     /// The settings in effect, those that wait for a restart included (see
     /// [`Control::needs_restart`]).
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.0.config)
+        Arc::clone(&self.0.state.read().config)
+    }
+
+    /// The same with where each value came from, as [`crate::config::show`] prints it.
+    #[must_use]
+    pub fn loaded(&self) -> Arc<Loaded> {
+        Arc::clone(&self.0.state.read().loaded)
     }
 
     /// Where the value of `key` (segments joined by dots) came from.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
-        let _ = key;
-        Origin::Default
+        self.0.state.read().loaded.origin(key)
     }
 
     /// Keys whose present value the process will use only after its next start.
     #[must_use]
     pub fn needs_restart(&self) -> Vec<String> {
-        Vec::new()
+        let mut keys = self.loaded().differences(&self.0.started);
+        keys.retain(|key| scope::needs_restart(key));
+        keys
     }
 
     /// Sets the keys that `changes` names, in the form of the configuration file. Sections are
-    /// merged with what is there; values, lists and inline tables of a topic are replaced.
+    /// merged with what is there, a topic's table too; values and lists are replaced. What is in
+    /// effect already is no change, so a whole configuration may be sent back.
     ///
     /// Keys that cannot change while the gateway runs are kept for its next start and named in
     /// [`Applied::needs_restart`].
@@ -62,8 +116,7 @@ impl Control {
     /// # Errors
     /// [`ChangeError`] says what is wrong, by key; everything is as it was before.
     pub async fn change(&self, changes: toml::Table) -> Result<Applied, ChangeError> {
-        let _ = changes;
-        Err(ChangeError::Stopped)
+        self.transact(move |loaded| Ok(loaded.changed(&changes)?)).await
     }
 
     /// Forgets what was changed at run time below each key (segments joined by dots; a section
@@ -72,14 +125,14 @@ impl Control {
     /// # Errors
     /// As [`Control::change`].
     pub async fn clear(&self, keys: &[&str]) -> Result<Applied, ChangeError> {
-        let _ = keys;
-        Err(ChangeError::Stopped)
+        let keys: Vec<String> = keys.iter().map(|key| (*key).to_owned()).collect();
+        self.transact(move |loaded| Ok(loaded.cleared(&keys)?)).await
     }
 
     /// Whether devices are served (`enable`).
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        true
+        self.0.state.read().config.enable
     }
 
     /// Serves devices, or stops to: every socket is closed then. Registrations stay, their
@@ -88,57 +141,60 @@ impl Control {
     /// # Errors
     /// As [`Control::change`]; a port that somebody else has taken meanwhile, for one.
     pub async fn enable(&self, enabled: Enabled) -> Result<Applied, ChangeError> {
-        let _ = enabled;
-        Err(ChangeError::Stopped)
+        let mut changes = toml::Table::new();
+        changes.insert("enable".to_owned(), (enabled == Enabled::Yes).into());
+        self.change(changes).await
     }
 
-    /// Every listener, sorted by name.
-    #[must_use]
-    pub fn listeners(&self) -> Vec<ListenerStatus> {
-        Vec::new()
+    /// From now on nothing changes any more; a change that is under way may end first.
+    pub(crate) async fn close(&self) {
+        match tokio::time::timeout(CLOSE_MAX, self.0.turn.lock()).await {
+            Ok(mut turn) => turn.stopped = true,
+            Err(_) => tracing::warn!(event = "change_unfinished"),
+        }
     }
 
-    /// One listener.
-    #[must_use]
-    pub fn listener(&self, name: &str) -> Option<ListenerStatus> {
-        self.listeners().into_iter().find(|listener| listener.name == name)
-    }
-
-    /// Adds a listener; `settings` is what stands below `[listeners.NAME]`. When this returns,
-    /// devices can register there.
-    ///
-    /// # Errors
-    /// [`ChangeError::ListenerExists`], or as [`Control::change`].
-    pub async fn add_listener(
+    /// Runs a change to its end, also when whoever asked for it does not wait any more.
+    async fn transact(
         &self,
-        name: &str,
-        settings: toml::Table,
+        edit: impl FnOnce(&Loaded) -> Result<Loaded, ChangeError> + Send + 'static,
     ) -> Result<Applied, ChangeError> {
-        let _ = (name, settings);
-        Err(ChangeError::Stopped)
+        let inner = Arc::clone(&self.0);
+        let change = tokio::spawn(async move { inner.transact(edit).await });
+        change.await.unwrap_or(Err(ChangeError::Stopped))
     }
+}
 
-    /// Changes what `settings` names of a listener. Registrations stay, also when it moves to
-    /// another address.
-    ///
-    /// # Errors
-    /// [`ChangeError::UnknownListener`], or as [`Control::change`].
-    pub async fn change_listener(
+/// How long a stop waits for a change that is under way.
+const CLOSE_MAX: Duration = Duration::from_secs(2);
+
+impl fmt::Debug for Control {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Control")
+    }
+}
+
+impl Inner {
+    async fn transact(
         &self,
-        name: &str,
-        settings: toml::Table,
+        edit: impl FnOnce(&Loaded) -> Result<Loaded, ChangeError>,
     ) -> Result<Applied, ChangeError> {
-        let _ = (name, settings);
-        Err(ChangeError::Stopped)
-    }
-
-    /// Removes a listener. Registrations of devices that used it last end as kicked, since nobody
-    /// can reach them any more; when this returns, their events are on their way.
-    ///
-    /// # Errors
-    /// [`ChangeError::UnknownListener`], or as [`Control::change`].
-    pub async fn remove_listener(&self, name: &str) -> Result<Applied, ChangeError> {
-        let _ = name;
-        Err(ChangeError::Stopped)
+        let mut turn = self.turn.lock().await;
+        if turn.stopped {
+            return Err(ChangeError::Stopped);
+        }
+        let before = self.state.read().clone();
+        let wanted = Arc::new(edit(&before.loaded)?);
+        let changed = before.loaded.differences(&wanted);
+        let bound = self.bring_about(&mut turn, &before, &wanted).await?;
+        let config = Arc::new(wanted.config.clone());
+        *self.state.write() = State { loaded: wanted, config, bound };
+        let needs_restart: Vec<String> =
+            changed.iter().filter(|key| scope::needs_restart(key)).cloned().collect();
+        if !changed.is_empty() {
+            let (keys, later) = (changed.join(" "), needs_restart.join(" "));
+            tracing::info!(event = "settings_changed", keys, needs_restart = later);
+        }
+        Ok(Applied { changed, needs_restart })
     }
 }

@@ -85,9 +85,14 @@ impl Commands {
         }
     }
 
-    /// Takes other settings or definitions.
-    pub fn set_contract(&self, bridge: Bridge, models: Arc<Models>) {
-        *self.contract.write() = (bridge, models);
+    /// Takes other settings.
+    pub fn set_bridge(&self, bridge: Bridge) {
+        self.contract.write().0 = bridge;
+    }
+
+    /// Takes other definitions.
+    pub fn set_models(&self, models: Arc<Models>) {
+        self.contract.write().1 = models;
     }
 
     /// From now on no message is taken, so none is acknowledged: a broker with a session for us

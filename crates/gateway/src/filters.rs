@@ -6,12 +6,15 @@
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use bridge::Bridge;
+use lwm2m::EndpointName;
 use parking_lot::Mutex;
 
-/// The filters of names that are registered now, with how many registrations hold each.
+/// The names that are registered now, each with the listener that its topics depend on and with
+/// how many registrations hold it.
 #[derive(Default)]
 pub struct ExactFilters {
-    held: Mutex<BTreeMap<String, usize>>,
+    held: Mutex<BTreeMap<(u16, EndpointName), usize>>,
     version: AtomicU64,
 }
 
@@ -21,10 +24,10 @@ impl ExactFilters {
         endpoint.contains('/')
     }
 
-    /// Adds a registration behind the filter.
-    pub fn hold(&self, filter: String) {
+    /// Adds a registration of the name by a listener.
+    pub fn hold(&self, listener: u16, endpoint: &EndpointName) {
         let mut held = self.held.lock();
-        let count = held.entry(filter).or_default();
+        let count = held.entry((listener, endpoint.clone())).or_default();
         *count += 1;
         if *count == 1 {
             self.version.fetch_add(1, Ordering::Release);
@@ -32,24 +35,26 @@ impl ExactFilters {
     }
 
     /// Takes a registration away. The subscription goes with the next change.
-    pub fn release(&self, filter: &str) {
+    pub fn release(&self, listener: u16, endpoint: &EndpointName) {
         let mut held = self.held.lock();
-        if let Some(count) = held.get_mut(filter) {
+        let key = (listener, endpoint.clone());
+        if let Some(count) = held.get_mut(&key) {
             *count -= 1;
             if *count == 0 {
-                held.remove(filter);
+                held.remove(&key);
             }
         }
     }
 
-    /// Grows with each new filter.
+    /// Grows with each new name.
     pub fn version(&self) -> u64 {
         self.version.load(Ordering::Acquire)
     }
 
-    /// The filters, sorted.
-    pub fn filters(&self) -> Vec<String> {
-        self.held.lock().keys().cloned().collect()
+    /// The filters by the topics of `bridge`.
+    pub fn filters(&self, bridge: &Bridge) -> Vec<String> {
+        let held = self.held.lock();
+        held.keys().map(|(listener, endpoint)| bridge.exact_filter(*listener, endpoint)).collect()
     }
 }
 
@@ -59,18 +64,30 @@ mod tests {
 
     #[test]
     fn a_filter_is_held_as_often_as_its_name_is_registered() {
-        let filters = ExactFilters::default();
-        let filter = "lwm2m/urn/1/dn/#";
-        filters.hold(filter.to_owned());
-        filters.hold(filter.to_owned());
-        assert_eq!((filters.version(), filters.filters()), (1, vec![filter.to_owned()]));
-        filters.release(filter);
-        assert_eq!(filters.filters(), [filter]);
-        filters.release(filter);
-        filters.release(filter);
-        assert!(filters.filters().is_empty());
-        filters.hold(filter.to_owned());
+        let (filters, bridge) =
+            (ExactFilters::default(), Bridge::new(bridge::Settings::default()).unwrap());
+        let name = EndpointName::parse("urn/1").unwrap();
+        filters.hold(0, &name);
+        filters.hold(0, &name);
+        let filter = vec!["lwm2m/urn/1/dn/#".to_owned()];
+        assert_eq!((filters.version(), filters.filters(&bridge)), (1, filter.clone()));
+        filters.release(0, &name);
+        assert_eq!(filters.filters(&bridge), filter);
+        filters.release(0, &name);
+        filters.release(0, &name);
+        assert!(filters.filters(&bridge).is_empty());
+        filters.hold(0, &name);
         assert_eq!(filters.version(), 2);
+    }
+
+    #[test]
+    fn filters_follow_the_topics_of_the_listener() {
+        let filters = ExactFilters::default();
+        let mut settings = bridge::Settings::default();
+        settings.listener_mountpoints.insert(3, "site/%e/".to_owned());
+        filters.hold(3, &EndpointName::parse("a/b").unwrap());
+        let filter = filters.filters(&Bridge::new(settings).unwrap());
+        assert_eq!(filter, ["site/a/b/dn/#"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! Register that a shard took from its own socket, so the sockets bound it. An eviction keeps its
 //! place behind the commands that came before the name moved, so that they move with it in order.
 
+use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -12,9 +13,12 @@ use bridge::Bridge;
 use crossbeam_queue::SegQueue;
 use engine::{Command, Handover, Peer, RegistrationId, Settings};
 use lwm2m::{EndpointName, Models};
-use udpio::Waker;
+use tokio::sync::mpsc;
+use udpio::{SocketOptions, Waker};
 
+use crate::config::AccessRules;
 use crate::outbox::Reservation;
+use crate::shard::Seat;
 
 /// Everything that reaches a shard by another way than its sockets.
 pub enum Input {
@@ -32,8 +36,33 @@ pub enum Input {
     Settings(Arc<Settings>, Box<Bridge>),
     /// Other object definitions.
     Models(Arc<Models>),
+    /// A listener comes, or gets another socket.
+    Listen(Box<Seat>),
+    /// Other access rules and socket options of the listener of this number.
+    Adjust(u16, Arc<AccessRules>, SocketOptions),
+    /// The listener of this number takes no datagrams any more; its registrations stay.
+    Close(u16),
+    /// The registrations of the listener of this number end, and the listener itself.
+    EndListener(u16, Done),
+    /// Everything before this has been done when it is dropped.
+    Barrier(Done),
     /// End every command, publish what is left, and leave.
     Stop,
+}
+
+/// Held until something is done: whoever made it learns when the last clone is dropped.
+#[derive(Clone, Debug)]
+pub struct Done {
+    _held: mpsc::Sender<Infallible>,
+}
+
+impl Done {
+    /// One to hand out, and what waits until all of its clones are gone: by an end of the channel,
+    /// since nothing is ever sent.
+    pub fn new() -> (Self, mpsc::Receiver<Infallible>) {
+        let (held, waits) = mpsc::channel(1);
+        (Self { _held: held }, waits)
+    }
 }
 
 /// A command on its way to the shard of its device.

@@ -4,9 +4,17 @@
 //! [`crate::shard`]; adding and removing them while the gateway runs is the job of
 //! [`crate::control`].
 
+mod gate;
+mod metrics;
+mod opened;
 mod slots;
+mod sockets;
 
+pub use gate::{Admission, Gate, GateCounts};
+pub use metrics::Gates;
+pub use opened::Opened;
 pub use slots::Slots;
+pub use sockets::{open, socket_options};
 
 /// The address of a listener cannot be had.
 #[derive(Debug, thiserror::Error)]

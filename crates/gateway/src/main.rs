@@ -47,7 +47,7 @@ async fn run(loaded: &Loaded, demo: usize) -> Exit {
         tracing::error!(event = "start_failed", "signals cannot be received");
         return Exit::Failure;
     };
-    let mut service = match Service::start(&loaded.config, demo).await {
+    let mut service = match Service::start_from(loaded, demo).await {
         Ok(service) => service,
         Err(error) => {
             tracing::error!(event = "start_failed", "{error}");

@@ -5,7 +5,10 @@
 
 use std::sync::Arc;
 
-use crate::mqtt::{Filter, Northbound};
+use bridge::Bridge;
+use tokio::sync::Mutex;
+
+use crate::mqtt::{Filter, Northbound, SubscribeError};
 use crate::outbox::{Entry, OutboxReader};
 use crate::shard::Shared;
 
@@ -14,41 +17,89 @@ use crate::shard::Shared;
 const BATCH_MAX: usize = 256;
 
 /// Moves messages from the outbox to the broker until it is dropped or aborted.
-pub async fn run(
-    mut reader: OutboxReader,
-    northbound: Arc<dyn Northbound>,
-    shared: Arc<Shared>,
-    wildcards: Vec<String>,
-) {
+pub async fn run(mut reader: OutboxReader, subscriptions: Arc<Subscriptions>) {
     let mut batch: Vec<Entry> = Vec::with_capacity(BATCH_MAX);
     let mut subscribed = None;
     loop {
         // The version is read behind the batch: what was pushed before a message is in it.
         reader.next_batch(&mut batch, BATCH_MAX).await;
-        let version = shared.exact_filters.version();
+        let version = subscriptions.shared.exact_filters.version();
         if subscribed != Some(version) {
-            subscribe(&*northbound, &shared, &wildcards).await;
+            subscriptions.renew().await;
             subscribed = Some(version);
         }
-        northbound.publish(&mut batch).await;
+        subscriptions.northbound.publish(&mut batch).await;
         batch.clear();
     }
 }
 
-/// Subscribes to the commands of all devices, and of those whose names the wildcard does not match.
-pub async fn subscribe(northbound: &dyn Northbound, shared: &Shared, wildcards: &[String]) {
-    let exact = shared.exact_filters.filters();
-    let texts = wildcards.iter().chain(&exact);
-    let mut filters = Vec::new();
-    for text in texts {
-        match Filter::parse(text) {
-            Ok(filter) => filters.push(filter),
-            Err(error) => {
-                tracing::warn!(event = "filter_unusable", filter = text.as_str(), %error);
+/// The subscriptions to the commands of all devices, and of those whose names the wildcards do not
+/// match.
+pub struct Subscriptions {
+    northbound: Arc<dyn Northbound>,
+    shared: Arc<Shared>,
+    /// The contracts whose command topics are subscribed to: two while one follows the other.
+    /// Locked until the broker has answered, so that the latest wish is the one that stays.
+    contracts: Mutex<Vec<Bridge>>,
+}
+
+impl Subscriptions {
+    /// Those of one contract; none is in place yet.
+    pub fn new(northbound: Arc<dyn Northbound>, shared: Arc<Shared>, bridge: Bridge) -> Self {
+        Self { northbound, shared, contracts: Mutex::new(vec![bridge]) }
+    }
+
+    /// Subscribes anew; a refusal is logged, since nobody can do anything about it here.
+    pub async fn renew(&self) {
+        let contracts = self.contracts.lock().await;
+        self.log(self.subscribe(&contracts).await);
+    }
+
+    /// Subscribes to the topics of another contract as well.
+    ///
+    /// # Errors
+    /// The broker's refusal; the subscriptions are as they were.
+    pub async fn add(&self, bridge: Bridge) -> Result<(), SubscribeError> {
+        let mut contracts = self.contracts.lock().await;
+        contracts.push(bridge);
+        let outcome = self.subscribe(&contracts).await;
+        if outcome.is_err() {
+            contracts.pop();
+            self.log(self.subscribe(&contracts).await);
+        }
+        outcome
+    }
+
+    /// From now on only the topics of this contract are subscribed to.
+    pub async fn keep(&self, bridge: Bridge) {
+        let mut contracts = self.contracts.lock().await;
+        *contracts = vec![bridge];
+        self.log(self.subscribe(&contracts).await);
+    }
+
+    async fn subscribe(&self, contracts: &[Bridge]) -> Result<(), SubscribeError> {
+        let mut texts: Vec<String> = Vec::new();
+        for bridge in contracts {
+            texts.extend(bridge.command_filters());
+            texts.extend(self.shared.exact_filters.filters(bridge));
+        }
+        texts.sort_unstable();
+        texts.dedup();
+        let mut filters = Vec::with_capacity(texts.len());
+        for text in &texts {
+            match Filter::parse(text) {
+                Ok(filter) => filters.push(filter),
+                Err(error) => {
+                    tracing::warn!(event = "filter_unusable", filter = text.as_str(), %error);
+                }
             }
         }
+        self.northbound.set_filters(filters).await
     }
-    if let Err(error) = northbound.set_filters(filters).await {
-        tracing::error!(event = "subscription_refused", %error);
+
+    fn log(&self, outcome: Result<(), SubscribeError>) {
+        if let Err(error) = outcome {
+            tracing::error!(event = "subscription_refused", %error);
+        }
     }
 }

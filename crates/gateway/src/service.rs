@@ -132,6 +132,7 @@ impl Service {
         if let Some(demo) = self.demo.take() {
             demo.stop().await;
         }
+        self.control.close().await;
         self.commands.close();
         for inbox in &self.shared.inboxes {
             inbox.send(Input::Stop);

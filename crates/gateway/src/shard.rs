@@ -7,6 +7,7 @@
 
 mod events;
 mod inputs;
+mod listening;
 mod report;
 
 use std::io;
@@ -16,9 +17,9 @@ use std::time::Duration;
 use bridge::Bridge;
 use engine::{Datagram, Identity, Instant, Peer, Routed, Server};
 use lwm2m::Models;
-use udpio::{Poller, RecvBatch, SendBatch, Socket, Token};
+use udpio::{Poller, RecvBatch, Token};
 
-use crate::clock::{self, Clock};
+use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::filters::ExactFilters;
 use crate::inbox::{Forwarded, Forwarding, Inbox, Input};
@@ -26,6 +27,8 @@ use crate::outbox::{Outbox, Reservation};
 use crate::telemetry::{Counter, ShardMetrics};
 
 use events::Uplink;
+use listening::Listening;
+pub use listening::{Seat, Watched, token};
 use report::EventLog;
 
 /// Datagrams per socket and turn. A batch of 64 costs at most a millisecond of engine time, which
@@ -54,8 +57,8 @@ pub struct Shared {
 pub struct Parts {
     /// Its number.
     pub number: u8,
-    /// One socket per listener, in the order of the listeners.
-    pub sockets: Vec<Socket>,
+    /// The listeners.
+    pub seats: Vec<Seat>,
     /// Waits for the sockets and the inbox.
     pub poller: Poller,
     /// The engine.
@@ -75,7 +78,7 @@ pub struct Parts {
 /// A running shard.
 pub struct Shard {
     number: u8,
-    listeners: Vec<Listener>,
+    listening: Listening,
     poller: Poller,
     server: Server,
     uplink: Uplink,
@@ -88,26 +91,22 @@ pub struct Shard {
     stopping: bool,
 }
 
-struct Listener {
-    socket: Socket,
-    send: SendBatch,
-    kernel_dropped: u32,
-}
-
 impl Shard {
     /// A shard that is ready to run.
     ///
     /// # Errors
     /// When a socket cannot be watched.
     pub fn new(parts: Parts, shared: Arc<Shared>) -> io::Result<Self> {
-        let mut listeners = Vec::with_capacity(parts.sockets.len());
-        for (index, socket) in parts.sockets.into_iter().enumerate() {
-            parts.poller.add(&socket, Token(index as u32))?;
-            listeners.push(Listener { socket, send: SendBatch::new(), kernel_dropped: 0 });
+        let mut listening = Listening::default();
+        for seat in parts.seats {
+            if let Some(watched) = &seat.socket {
+                parts.poller.add(&watched.socket, watched.token)?;
+            }
+            listening.seat(seat);
         }
         Ok(Self {
             number: parts.number,
-            listeners,
+            listening,
             poller: parts.poller,
             server: parts.server,
             uplink: Uplink::new(parts.bridge, parts.models, parts.outbox, parts.hold_max),
@@ -130,6 +129,8 @@ impl Shard {
         while !self.stopping {
             let now = self.shared.clock.now();
             self.take_inputs(now);
+            self.empty_retired(now, &mut batch);
+            self.end_registrations(now);
             for &token in &ready {
                 self.receive(now, token, &mut batch);
             }
@@ -149,7 +150,8 @@ impl Shard {
 
     fn sleep(&mut self, ready: &mut Vec<Token>) -> io::Result<()> {
         self.poller.prepare();
-        let timeout = if self.stopping || !self.inbox().is_empty() {
+        let busy = self.listening.has_work() || !self.inbox().is_empty();
+        let timeout = if self.stopping || busy {
             Duration::ZERO
         } else {
             let deadline = self.server.poll_timeout();
@@ -161,32 +163,6 @@ impl Shard {
 
     fn inbox(&self) -> &Inbox {
         &self.shared.inboxes[usize::from(self.number)]
-    }
-
-    /// One batch of a readable socket through the engine. What is left is reported again.
-    fn receive(&mut self, now: Instant, token: Token, batch: &mut RecvBatch) {
-        let index = token.0 as usize;
-        let Some(listener) = self.listeners.get_mut(index) else { return };
-        if let Err(error) = batch.recv(&listener.socket) {
-            tracing::error!(event = "receive_failed", listener = index, %error);
-            return;
-        }
-        if let Some(total) = batch.kernel_dropped() {
-            let lost = total.wrapping_sub(listener.kernel_dropped);
-            listener.kernel_dropped = total;
-            self.metrics.add(Counter::KernelDrops, u64::from(lost));
-        }
-        let wall = clock::wall_ms();
-        let mut datagrams = 0;
-        let mut bytes = 0;
-        for datagram in batch.iter() {
-            datagrams += 1;
-            bytes += datagram.bytes.len() as u64;
-            let peer = Peer::new(index as u16, datagram.local, datagram.remote);
-            self.serve(now, wall, peer, datagram.bytes);
-        }
-        self.metrics.add(Counter::DatagramsIn, datagrams);
-        self.metrics.add(Counter::BytesIn, bytes);
     }
 
     /// One datagram of our own sockets: to the engine, or to the shard that owns it.
@@ -235,28 +211,6 @@ impl Shard {
         self.transmit();
         self.uplink.end_turn();
         self.report_numbers();
-    }
-
-    fn transmit(&mut self) {
-        let mut bytes = 0;
-        loop {
-            self.datagram.clear();
-            let Some(peer) = self.server.poll_transmit(&mut self.datagram) else { break };
-            bytes += self.datagram.len() as u64;
-            if let Some(listener) = self.listeners.get_mut(usize::from(peer.listener())) {
-                listener.send.push(peer.remote(), Some(peer.local()), &self.datagram);
-            }
-        }
-        self.metrics.add(Counter::BytesOut, bytes);
-        for listener in &mut self.listeners {
-            if listener.send.is_empty() {
-                continue;
-            }
-            let report = listener.send.flush(&listener.socket);
-            self.metrics.add(Counter::DatagramsOut, report.sent as u64);
-            let failed = report.refused + report.dropped;
-            self.metrics.add(Counter::SendFailures, failed as u64);
-        }
     }
 }
 

@@ -75,12 +75,6 @@ impl Loaded {
         overrides::write(data_dir, &self.layers.overrides.to_text())
     }
 
-    /// What was changed at run time, in the form of a configuration file; secrets included.
-    #[must_use]
-    pub(crate) fn overrides(&self) -> toml::Table {
-        tree::to_toml(&self.layers.overrides.values)
-    }
-
     /// The keys whose values differ between two configurations, sorted.
     pub(crate) fn differences(&self, other: &Self) -> Vec<String> {
         let (ours, theirs) = (self.values(), other.values());

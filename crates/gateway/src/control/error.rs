@@ -4,7 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
-use crate::config::{ConfigErrors, Origin};
+use crate::config::{ConfigErrors, Origin, Unchangeable};
+use crate::listeners::ListenerError;
 use crate::mqtt::SubscribeError;
 
 /// Why nothing was changed. The text names the setting.
@@ -24,7 +25,7 @@ pub enum ChangeError {
     ListenerExists(String),
     /// The address of a listener cannot be had. The caller's fault, or that of the system.
     #[error(transparent)]
-    Listener(#[from] crate::listeners::ListenerError),
+    Listener(#[from] ListenerError),
     /// The broker does not let the gateway subscribe to the commands under the new topics.
     #[error("lwm2m.topics.command: {0}")]
     Subscription(#[from] SubscribeError),
@@ -36,6 +37,15 @@ pub enum ChangeError {
         /// What the system said.
         error: io::Error,
     },
+    /// The contract cannot work with the settings, which the check before should have said.
+    #[error(transparent)]
+    Contract(#[from] bridge::SettingsError),
+    /// Since the start of the process more listeners were added than there are numbers for them.
+    #[error("listeners: no more of them can be added until the gateway is started again")]
+    NoNumberLeft,
+    /// The system has no more descriptors or memory to give.
+    #[error(transparent)]
+    System(io::Error),
     /// The gateway stops.
     #[error("the gateway stops")]
     Stopped,
@@ -50,8 +60,22 @@ impl ChangeError {
             | Self::Pinned(_)
             | Self::UnknownListener(_)
             | Self::ListenerExists(_)
-            | Self::Listener(_) => true,
-            Self::Subscription(_) | Self::Store { .. } | Self::Stopped => false,
+            | Self::Listener(_)
+            | Self::Contract(_) => true,
+            Self::Subscription(_)
+            | Self::Store { .. }
+            | Self::NoNumberLeft
+            | Self::System(_)
+            | Self::Stopped => false,
+        }
+    }
+}
+
+impl From<Unchangeable> for ChangeError {
+    fn from(refused: Unchangeable) -> Self {
+        match refused {
+            Unchangeable::Invalid(errors) => Self::Invalid(errors),
+            Unchangeable::Pinned(keys) => Self::Pinned(keys),
         }
     }
 }

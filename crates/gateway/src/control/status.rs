@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use crate::config;
+use crate::listeners::GateCounts;
 
 /// What a change did.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -36,8 +37,8 @@ pub struct ListenerStatus {
     pub state: ListenerState,
     /// Devices registered that used it last.
     pub connections: u64,
-    /// What happened on it since the start of the process.
-    pub counts: ListenerCounts,
+    /// What happened on it since it was added, or since the start of the process.
+    pub counts: GateCounts,
 }
 
 /// Whether a listener takes datagrams.
@@ -52,17 +53,4 @@ pub enum ListenerState {
     Disabled,
     /// The gateway's `enable` is off.
     GatewayDisabled,
-}
-
-/// What happened on a listener since the start of the process.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct ListenerCounts {
-    /// Registrations made.
-    pub registered: u64,
-    /// Registers refused because `max_connections` devices are registered.
-    pub refused_full: u64,
-    /// Registers refused because of `max_conn_rate`.
-    pub refused_rate: u64,
-    /// Datagrams dropped because of `access_rules`.
-    pub denied: u64,
 }

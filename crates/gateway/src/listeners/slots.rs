@@ -20,12 +20,12 @@ impl Slots {
         slots
     }
 
-    /// The number of a name; a new one gets the next. `None` after 65 536 different names.
+    /// The number of a name; a new one gets the next. `None` after 65 535 different names.
     pub fn assign(&mut self, name: &str) -> Option<u16> {
         if let Some(number) = self.number(name) {
             return Some(number);
         }
-        let number = u16::try_from(self.0.len()).ok()?;
+        let number = u16::try_from(self.0.len()).ok().filter(|number| *number < u16::MAX)?;
         self.0.insert(name.to_owned(), number);
         Some(number)
     }

@@ -1,5 +1,7 @@
 //! Starting: each part after those it needs, each failure with the setting that caused it.
 
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
@@ -7,23 +9,24 @@ use bridge::Bridge;
 use engine::Server;
 use lwm2m::Models;
 use tokio::sync::mpsc;
-use udpio::{Poller, Socket, SocketOptions};
+use udpio::{Poller, Probe};
 
 use super::demo::Demo;
 use super::{Addresses, Service, StartError, memory, numbers};
 use crate::clock::Clock;
-use crate::config::{Config, Listener, MqttMode};
-use crate::control::Control;
+use crate::config::{Config, Loaded, MqttMode};
+use crate::control::{Control, Machine};
 use crate::data_dir::DataDir;
 use crate::directory::Directory;
 use crate::downlink::Commands;
 use crate::filters::ExactFilters;
 use crate::http::{self, Alive, Health, Phase};
 use crate::inbox::{Inbox, InboxLimits};
-use crate::listeners::{ListenerError, Slots};
+use crate::listeners::{Gate, Gates, Opened, Slots};
 use crate::mqtt::Northbound;
 use crate::outbox::{Outbox, outboxes};
-use crate::shard::{self, Parts, Shard, Shared};
+use crate::pump::Subscriptions;
+use crate::shard::{self, Parts, Seat, Shard, Shared};
 use crate::telemetry::Metrics;
 use crate::{objects, pump, settings};
 
@@ -31,18 +34,28 @@ use crate::{objects, pump, settings};
 const HEALTH_STEP: std::time::Duration = std::time::Duration::from_millis(200);
 
 impl Service {
+    /// Starts the gateway with settings that stand in no file, and with `demo` simulated devices.
+    ///
+    /// # Errors
+    /// See [`Service::start_from`].
+    pub async fn start(config: &Config, demo: usize) -> Result<Self, StartError> {
+        Self::start_from(&Loaded::of(config.clone()), demo).await
+    }
+
     /// Starts the gateway, with `demo` simulated devices.
     ///
     /// # Errors
     /// [`StartError`] names the setting; whatever was started is stopped again.
-    pub async fn start(config: &Config, demo: usize) -> Result<Self, StartError> {
+    pub async fn start_from(loaded: &Loaded, demo: usize) -> Result<Self, StartError> {
+        let config = &loaded.config;
         let data_dir = DataDir::lock(&config.data_dir, &listeners_shown(config))?;
         let slots = Slots::of(config);
         let bridge = Bridge::new(settings::bridge_settings(config, &slots))?;
         let models = objects::load(config);
         let count = usize::from(config.shard_count());
-        let sockets = bind(config, count)?;
-        let mut addresses = Addresses { coap: sockets.addresses(), ..Addresses::default() };
+        let doors = bind(config, &slots, count)?;
+        let coap = doors.bound.iter().map(|(name, address)| (name.clone(), *address)).collect();
+        let mut addresses = Addresses { coap, ..Addresses::default() };
         let pollers = (0..count).map(|_| Poller::new()).collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(share(config, &pollers));
         let metrics = Arc::new(Metrics::new(count));
@@ -53,16 +66,29 @@ impl Service {
         let wait_max = config.inbox.wait_max.duration();
         let commands = Arc::new(Commands::new(Arc::clone(&shared), contract, refusals, wait_max));
         let northbound = connect(config, &data_dir, &commands, &mut addresses).await?;
-        let wildcards = bridge.command_filters();
-        pump::subscribe(&*northbound, &shared, &wildcards).await;
+        let subscriptions = Arc::new(Subscriptions::new(
+            Arc::clone(&northbound),
+            Arc::clone(&shared),
+            bridge.clone(),
+        ));
+        subscriptions.renew().await;
 
         let health = Arc::new(Health::new(count));
-        let seats = Seats { sockets: sockets.per_shard, pollers, ways_up };
+        let machine = Machine {
+            shared: Arc::clone(&shared),
+            commands: Arc::clone(&commands),
+            subscriptions: Arc::clone(&subscriptions),
+            registrars: pollers.iter().map(Poller::registrar).collect(),
+            gates: doors.gates.clone(),
+        };
+        let seats = Seats { seats: doors.per_shard, pollers, ways_up };
         let core =
             Core { config, slots: &slots, bridge: &bridge, models: &models, shared: &shared };
         let (shards, ended) = core.spawn(seats, &metrics, &health)?;
         numbers::add_sources(&metrics, &monitor, &northbound, &commands);
-        let to_broker = pump::run(reader, Arc::clone(&northbound), Arc::clone(&shared), wildcards);
+        metrics.add_source(doors.gates);
+        let control = Control::new(loaded, slots, doors.bound, machine);
+        let to_broker = pump::run(reader, subscriptions);
         let tasks = vec![
             tokio::spawn(to_broker),
             tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
@@ -73,7 +99,7 @@ impl Service {
             addresses,
             shared,
             commands,
-            control: Control::new(Arc::new(config.clone())),
+            control,
             shards,
             ended,
             northbound,
@@ -132,48 +158,33 @@ fn listeners_shown(config: &Config) -> String {
     format!("listeners {}", binds.join(", "))
 }
 
-/// The sockets of all listeners, dealt out to the shards.
-struct Sockets {
-    names: Vec<(String, std::net::SocketAddr)>,
-    per_shard: Vec<Vec<Socket>>,
+/// The listeners, dealt out to the shards.
+struct Doors {
+    gates: Gates,
+    bound: BTreeMap<String, SocketAddr>,
+    per_shard: Vec<Vec<Seat>>,
 }
 
-impl Sockets {
-    fn addresses(&self) -> Vec<(String, std::net::SocketAddr)> {
-        self.names.clone()
-    }
-}
-
-fn bind(config: &Config, shards: usize) -> Result<Sockets, StartError> {
-    let mut sockets = Sockets {
-        names: Vec::new(),
+fn bind(config: &Config, slots: &Slots, shards: usize) -> Result<Doors, StartError> {
+    let mut doors = Doors {
+        gates: Gates::default(),
+        bound: BTreeMap::new(),
         per_shard: std::iter::repeat_with(Vec::new).take(shards).collect(),
     };
     for (name, listener) in &config.listeners {
-        let group = bind_listener(name, listener, shards)?;
-        if let Some(first) = group.first() {
-            sockets.names.push((name.clone(), first.local_addr()));
-        }
-        for (of_shard, socket) in sockets.per_shard.iter_mut().zip(group) {
-            of_shard.push(socket);
+        let gate = Arc::new(Gate::new(name, slots.number(name).unwrap_or_default(), listener));
+        doors.gates.insert(Arc::clone(&gate));
+        let opened = if config.enable && listener.enable {
+            Opened::open(gate, listener, shards, 0, Probe::Others)?
+        } else {
+            Opened::closed(gate, listener)
+        };
+        doors.bound.extend(opened.address.map(|address| (name.clone(), address)));
+        for (of_shard, seat) in doors.per_shard.iter_mut().zip(opened.into_seats(shards)) {
+            of_shard.push(seat);
         }
     }
-    Ok(sockets)
-}
-
-fn bind_listener(
-    name: &str,
-    listener: &Listener,
-    shards: usize,
-) -> Result<Vec<Socket>, StartError> {
-    let size = |size: usize| (size > 0).then_some(size);
-    let options = SocketOptions {
-        recv_buffer: size(listener.recv_buffer.get()),
-        send_buffer: size(listener.send_buffer.get()),
-        ..SocketOptions::default()
-    };
-    udpio::bind_group(listener.bind, shards, &options)
-        .map_err(|error| ListenerError { name: name.to_owned(), error }.into())
+    Ok(doors)
 }
 
 async fn connect(
@@ -226,7 +237,7 @@ async fn embedded(
 
 /// What each shard gets of its own.
 struct Seats {
-    sockets: Vec<Vec<Socket>>,
+    seats: Vec<Vec<Seat>>,
     pollers: Vec<Poller>,
     ways_up: Vec<Outbox>,
 }
@@ -251,9 +262,9 @@ impl Core<'_> {
     ) -> Result<Threads, StartError> {
         let (ending, ended) = mpsc::channel(1);
         let engine_settings = Arc::new(settings::engine_settings(self.config, self.slots));
-        let dealt = seats.sockets.into_iter().zip(seats.pollers).zip(seats.ways_up);
+        let dealt = seats.seats.into_iter().zip(seats.pollers).zip(seats.ways_up);
         let mut shards = Vec::new();
-        for (number, ((sockets, poller), outbox)) in (0u8..=u8::MAX).zip(dealt) {
+        for (number, ((seats, poller), outbox)) in (0u8..=u8::MAX).zip(dealt) {
             let engine_config = engine::Config {
                 coap: settings::endpoint_config(self.config),
                 ..engine::Config::default()
@@ -262,7 +273,7 @@ impl Core<'_> {
             let server = Server::new(engine_config, settings, models, number, seed()?);
             let parts = Parts {
                 number,
-                sockets,
+                seats,
                 poller,
                 server,
                 bridge: self.bridge.clone(),

@@ -104,10 +104,6 @@ impl Uplink {
         self.outbox.note_move();
     }
 
-    fn exact_filter(&self, device: &Device) -> String {
-        self.bridge.exact_filter(device.peer.listener(), &device.endpoint)
-    }
-
     /// Whether there is room for what cannot be refused any more once it is let in.
     pub(super) fn has_room(&self) -> bool {
         self.backlog.is_empty() && self.outbox.has_room(REGISTER_LEN)
@@ -258,22 +254,41 @@ impl Shard {
         self.server.complete(now, reply_to, completion);
     }
 
-    /// Keeps the directory and the exact filters in step with the registrations.
+    /// Keeps the directory, the gates and the exact filters in step with the registrations.
     fn keep_directory(&self, event: &Event) {
         match event {
-            Event::Registered { device, .. } if ExactFilters::wants(device.endpoint.as_str()) => {
-                self.shared.exact_filters.hold(self.uplink.exact_filter(device));
+            // Its gate has counted it when it was let in.
+            Event::Registered { device, .. } => self.hold_filter(device, device.peer.listener()),
+            Event::AddressChanged { device, from } => {
+                let (listener, former) = (device.peer.listener(), from.listener());
+                if listener != former {
+                    self.hold_filter(device, listener);
+                    self.release_filter(device, former);
+                    self.listening.gate(listener).inspect(|gate| gate.enter());
+                    self.listening.gate(former).inspect(|gate| gate.leave());
+                }
             }
             Event::Deregistered { device }
             | Event::Expired { device }
             | Event::Replaced { device }
             | Event::Kicked { device } => {
                 self.shared.directory.release(&device.endpoint, device.registration);
-                if ExactFilters::wants(device.endpoint.as_str()) {
-                    self.shared.exact_filters.release(&self.uplink.exact_filter(device));
-                }
+                self.release_filter(device, device.peer.listener());
+                self.listening.gate(device.peer.listener()).inspect(|gate| gate.leave());
             }
             _ => {} // All others leave the registration where it is.
+        }
+    }
+
+    fn hold_filter(&self, device: &Device, listener: u16) {
+        if ExactFilters::wants(device.endpoint.as_str()) {
+            self.shared.exact_filters.hold(listener, &device.endpoint);
+        }
+    }
+
+    fn release_filter(&self, device: &Device, listener: u16) {
+        if ExactFilters::wants(device.endpoint.as_str()) {
+            self.shared.exact_filters.release(listener, &device.endpoint);
         }
     }
 }

@@ -6,6 +6,7 @@ use super::{INPUTS_MAX, Shard};
 use crate::clock;
 use crate::directory::Home;
 use crate::inbox::{CommandInput, Evict, Forwarded, Forwarding, HandedOver, Input};
+use crate::listeners::Admission;
 use crate::telemetry::{Counter, Reasons};
 
 impl Shard {
@@ -36,6 +37,13 @@ impl Shard {
                 self.server.set_models(models.clone());
                 self.uplink.set_models(models);
             }
+            Input::Listen(seat) => self.listening.seat(*seat),
+            Input::Adjust(number, access, options) => {
+                self.listening.adjust(number, access, &options);
+            }
+            Input::Close(number) => self.listening.close(number),
+            Input::EndListener(number, done) => self.listening.end(number, done),
+            Input::Barrier(done) => drop(done),
             Input::Stop => {
                 self.server.shut_down();
                 self.stopping = true;
@@ -107,9 +115,19 @@ impl Shard {
 
     pub(super) fn answer_claims(&mut self, now: Instant) {
         while let Some(claim) = self.server.poll_claim() {
-            let answer = self.claim(&claim);
+            let answer = match self.admit(now, &claim) {
+                Admission::Granted => self.claim(&claim),
+                refused => self.report_refused(&claim, refused),
+            };
             self.server.handle_claim(now, claim.id, answer);
         }
+    }
+
+    /// Whether the listener of a Register lets it in.
+    fn admit(&self, now: Instant, claim: &Claim) -> Admission {
+        let is_registered = || self.shared.directory.find(claim.endpoint.as_str()).is_some();
+        let gate = self.listening.gate(claim.peer.listener());
+        gate.map_or(Admission::Granted, |gate| gate.admit(now, is_registered))
     }
 
     fn claim(&self, claim: &Claim) -> ClaimAnswer {

@@ -7,9 +7,10 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{CommandError, Event, Note, Reliability, UpdateContent};
+use engine::{Claim, ClaimAnswer, CommandError, Event, Note, Peer, Reliability, UpdateContent};
 
 use super::Shard;
+use crate::listeners::Admission;
 use crate::telemetry::{Counter, Gauge, Pass, RateLimit, Reasons};
 
 /// Lines about the life cycle per shard and second: enough to watch a laboratory, few enough that a
@@ -127,6 +128,14 @@ impl EventLog {
         );
     }
 
+    /// What a listener refuses: a line a minute and kind.
+    fn refused(&mut self, kind: &'static str, listener: &str, peer: Peer, name: Option<&str>) {
+        if let Pass::Write { suppressed } = self.limit.pass(kind, Instant::now()) {
+            let address = peer.remote();
+            tracing::warn!(event = kind, listener, %address, endpoint = name, suppressed);
+        }
+    }
+
     /// Says how many lines were left out, about once a minute.
     fn sum_up(&mut self) {
         let now = Instant::now();
@@ -151,6 +160,25 @@ impl Shard {
     pub(super) fn report(&mut self, event: &Event) {
         self.count(event);
         self.log.event(event);
+    }
+
+    /// A datagram that the access rules deny.
+    pub(super) fn report_denied(&mut self, listener: u16, peer: Peer) {
+        if let Some(gate) = self.listening.gate(listener) {
+            self.log.refused("access_denied", gate.name(), peer, None);
+        }
+    }
+
+    /// A Register that its listener has no room for.
+    pub(super) fn report_refused(&mut self, claim: &Claim, why: Admission) -> ClaimAnswer {
+        let kind = match why {
+            Admission::TooFast => "listener_rate_exceeded",
+            Admission::Full | Admission::Granted => "listener_full",
+        };
+        if let Some(gate) = self.listening.gate(claim.peer.listener()) {
+            self.log.refused(kind, gate.name(), claim.peer, Some(claim.endpoint.as_str()));
+        }
+        ClaimAnswer::Full
     }
 
     fn count(&self, event: &Event) {
