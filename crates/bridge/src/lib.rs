@@ -27,6 +27,7 @@ mod testing;
 
 pub use bridge::Bridge;
 pub use downlink::{Downlink, Fault, ValueFault};
+pub use origin::auto_observe_origin;
 pub use publication::{Delivery, Publication, Qos};
 pub use settings::{
     COMMAND_PAYLOAD_MAX, FirmwareNotify, Profile, Report, ResponseTopics, Settings, SettingsError,

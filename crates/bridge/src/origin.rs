@@ -1,13 +1,19 @@
 //! Who asked for a command and what its answer must repeat, packed into [`engine::Origin`].
 //!
 //! The engine keeps these bytes with each command and observation and hands them back with every
-//! outcome, so they hold what an answer needs and nothing else. An empty origin is an observation
-//! that the engine set up by itself (contract, section 7).
+//! outcome, so they hold what an answer needs and nothing else.
 
 use engine::Origin;
 
 use crate::json::{self, Members};
 use crate::message::MessageType;
+
+/// The origin of observations that no command asked for (contract, section 7): it has nothing to be
+/// repeated.
+#[must_use]
+pub fn auto_observe_origin() -> Origin {
+    Origin::default()
+}
 
 /// What of a command its answer needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

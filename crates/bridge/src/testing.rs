@@ -4,8 +4,8 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use engine::{
-    Answer, Code, Command, CommandError, Device, Freshness, Instant, Origin, Peer, RegisteredInfo,
-    RegistrationId,
+    Answer, Code, Command, CommandError, Device, Event, Freshness, Instant, ObserveCause, Observed,
+    Origin, Peer, RegisteredInfo, RegistrationId,
 };
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::{EndpointName, Format, ModelView, Models, Operation, OperationKind, Path, Reading};
@@ -137,26 +137,51 @@ impl Bench {
         out
     }
 
-    /// What an auto observe that was answered gives.
-    pub(crate) fn auto_observed(&mut self, path: &str, answer: &Answer) -> Vec<Publication> {
+    /// What an automatic observe gives.
+    pub(crate) fn auto_observed(
+        &mut self,
+        path: &str,
+        result: Result<Answer, CommandError>,
+    ) -> Vec<Publication> {
+        self.observed(ObserveCause::Automatic, crate::auto_observe_origin(), path, result)
+    }
+
+    /// What a command's observation gives that is set up again.
+    pub(crate) fn rearmed(
+        &mut self,
+        payload: &str,
+        result: Result<Answer, CommandError>,
+    ) -> Vec<Publication> {
+        let command = self.command(payload);
+        let path = command.operation.path().to_string();
+        self.observed(ObserveCause::Rearmed, command.origin, &path, result)
+    }
+
+    fn observed(
+        &mut self,
+        cause: ObserveCause,
+        origin: Origin,
+        path: &str,
+        result: Result<Answer, CommandError>,
+    ) -> Vec<Publication> {
         let mut out = Vec::new();
-        let finished = Finished {
-            endpoint: &self.device.endpoint,
-            device: Some(&self.device),
-            origin: &Origin::default(),
+        let event = Event::Observed(Box::new(Observed {
+            device: self.device.clone(),
+            cause,
+            origin,
             operation: OperationKind::Observe,
             path: Path::parse(path).unwrap(),
-            result: Ok(answer),
-        };
+            result,
+        }));
         let surroundings = Surroundings { models: &self.models, wall_ms: WALL_MS };
-        self.bridge.finished(&finished, surroundings, &mut out);
+        self.bridge.uplink(&event, surroundings, &mut out);
         out
     }
 
     pub(crate) fn notify(&mut self, news: &News<'_>) -> Vec<Publication> {
         let mut out = Vec::new();
         let origin = match news.command {
-            "" => Origin::default(),
+            "" => crate::auto_observe_origin(),
             payload => self.command(payload).origin,
         };
         let notified = Notified {

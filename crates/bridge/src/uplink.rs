@@ -11,8 +11,8 @@ mod registration;
 mod report;
 
 use engine::{
-    Answer, Command, CommandError, CommandFinished, Device, Event, Freshness, Notification, Origin,
-    UpdateContent,
+    Answer, Command, CommandError, CommandFinished, Device, Event, Freshness, Notification,
+    Observed, Origin, UpdateContent,
 };
 use lwm2m::codec::{Context, UnknownPolicy};
 use lwm2m::{EndpointName, Format, ModelView, Models, OperationKind, Path};
@@ -99,6 +99,19 @@ impl<'a> From<&'a CommandFinished> for Finished<'a> {
     }
 }
 
+impl<'a> From<&'a Observed> for Finished<'a> {
+    fn from(observed: &'a Observed) -> Self {
+        Self {
+            endpoint: &observed.device.endpoint,
+            device: Some(&observed.device),
+            origin: &observed.origin,
+            operation: observed.operation,
+            path: observed.path,
+            result: observed.result.as_ref(),
+        }
+    }
+}
+
 impl<'a> Finished<'a> {
     /// The end of a command that was never accepted.
     pub const fn refused(command: &'a Command, reason: &'a CommandError) -> Self {
@@ -129,6 +142,7 @@ impl Bridge {
             Event::CommandFinished(finished) => {
                 self.finished(&Finished::from(&**finished), surroundings, out);
             }
+            Event::Observed(observed) => self.observed(observed, surroundings, out),
             Event::CommandAcked { device, origin, .. } => self.acked(device, origin, out),
             Event::Registered { device, .. } => {
                 self.registration("register", Channel::Register, device, out);

@@ -8,6 +8,8 @@
 //! | `coap request` | what the device is sent: method, path, query, payload in hexadecimal |
 //! | `coap answer [observe=N]` | what becomes of the last command: `CODE [FORMAT BODY]` or a word |
 //! | `coap notification observe=N` | a notification of the last command's observation |
+//! | `coap rearmed observe=N` | the answer when that observation is set up again |
+//! | `coap automatic PATH observe=N` | the answer to an observe that no command asked for |
 //! | `coap register`, `coap update` | query, and links on the next line |
 //! | `json answer TOPIC [PROFILE]` | what is published of the last of these, and where |
 //! | `json refused TOPIC`, `json report` | a command that is refused, and its report |
@@ -20,12 +22,14 @@ use bridge::{
     Bridge, Delivery, Downlink, Finished, Notified, Profile, Publication, Settings, Surroundings,
 };
 use engine::{
-    Answer, Arrival, Code, Command, CommandError, Device, Event, Freshness, Instant, Peer,
-    RegisteredInfo, RegistrationId, UpdateContent,
+    Answer, Arrival, Code, Command, CommandError, Device, Event, Freshness, Instant, ObserveCause,
+    Observed, Origin, Peer, RegisteredInfo, RegistrationId, UpdateContent,
 };
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::registration::{Lifetime, ObjectLinks, Parameters};
-use lwm2m::{EndpointName, Format, ModelView, Models, Operation, Path, Reading, WriteMode};
+use lwm2m::{
+    EndpointName, Format, ModelView, Models, Operation, OperationKind, Path, Reading, WriteMode,
+};
 
 const PAGE: &str = include_str!("../../../docs/mqtt.md");
 
@@ -132,6 +136,15 @@ impl Page {
             ["coap", "notification", observe] => {
                 self.notify(number(observe), block.text.trim_end());
             }
+            ["coap", "rearmed", observe] => {
+                self.rearm(number(observe), block.text.trim_end());
+            }
+            ["coap", "automatic", path, observe] => {
+                let origin = bridge::auto_observe_origin();
+                let path = Path::parse(path).expect("a path");
+                let result = result(Some(number(observe)), block.text.trim_end());
+                self.observed(ObserveCause::Automatic, (origin, path), result);
+            }
             ["coap", "register"] => self.register(&block.text),
             ["coap", "update"] => self.update(&block.text),
             ["text" | "toml"] => {}
@@ -226,6 +239,24 @@ impl Page {
         };
         let surroundings = Surroundings { models: &self.models, wall_ms: 0 };
         self.bridge.notified(&notified, surroundings, &mut self.published);
+    }
+
+    fn rearm(&mut self, sequence: u32, text: &str) {
+        let command = self.command().clone();
+        let asked = (command.origin, command.operation.path());
+        self.observed(ObserveCause::Rearmed, asked, result(Some(sequence), text));
+    }
+
+    fn observed(
+        &mut self,
+        cause: ObserveCause,
+        (origin, path): (Origin, Path),
+        result: Result<Answer, CommandError>,
+    ) {
+        let device = self.device.clone();
+        let operation = OperationKind::Observe;
+        let observed = Observed { device, cause, origin, operation, path, result };
+        self.uplink(&Event::Observed(Box::new(observed)));
     }
 
     fn register(&mut self, text: &str) {

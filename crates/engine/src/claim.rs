@@ -9,6 +9,7 @@ use std::collections::{HashMap, VecDeque};
 use coap::{Duration, Instant, Peer};
 use lwm2m::EndpointName;
 
+use crate::arming::plan::Wanted;
 use crate::event::Event;
 use crate::identity::{ClaimId, Identity, RegistrationId};
 use crate::interface::registration::Content;
@@ -48,10 +49,12 @@ pub enum ClaimAnswer {
     Full,
 }
 
-/// The commands that a registration had not yet sent when another shard took its name over.
+/// What a registration leaves to the next one of its name: the commands that were not sent yet, and
+/// what commands had asked to be observed.
 #[derive(Clone, Debug, Default)]
 pub struct Handover {
     pub(crate) commands: VecDeque<Accepted>,
+    pub(crate) wanted: VecDeque<Wanted>,
 }
 
 impl Handover {
@@ -61,7 +64,7 @@ impl Handover {
         self.commands.len()
     }
 
-    /// Whether there is nothing to hand over.
+    /// Whether no command is handed over.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.commands.is_empty()
@@ -187,9 +190,9 @@ impl Server {
         let is_it = |key: &Key| self.registry.get(*key).is_some_and(|r| r.id() == registration);
         let Some(key) = key.filter(is_it) else { return Handover::default() };
         self.stats.evicted += 1;
-        let commands = self.replace(key);
+        let handover = self.replace(key);
         self.drain_messages(now, &Identity::None);
-        Handover { commands }
+        handover
     }
 
     /// Takes what the shard that held the name before has handed over, and announces the
@@ -198,6 +201,7 @@ impl Server {
         match self.registry.find(endpoint.as_str()) {
             Some(key) => {
                 self.inherit(key, handover.commands);
+                self.arm_also(now, key, handover.wanted);
                 self.record(key);
                 self.schedule(now, key);
                 self.release(key);

@@ -10,12 +10,13 @@ use std::sync::Arc;
 use coap::{ExchangeFailure, ExchangeId, Incoming, Instant, Peer, RequestOptions};
 use lwm2m::{EndpointName, OperationKind};
 
+use crate::arming::PutOff;
 use crate::command::{Answer, Command, CommandError, Origin, Priority, Refused};
 use crate::event::{CommandFinished, Event, RegisteredInfo};
 use crate::identity::{CommandId, Identity};
 use crate::interface::management::{self, Prepared};
-use crate::observations::{Observation, Target};
-use crate::queue::{Accepted, Flight, Observing, Queue, Room, Sleep, Window};
+use crate::observations::Observation;
+use crate::queue::{Accepted, Flight, Observing, Queue, Room, Window};
 use crate::registry::{Key, Registration, Route, Stage};
 use crate::server::Server;
 
@@ -100,7 +101,10 @@ impl Server {
             let in_flight_max = self.settings.max_in_flight.max(1);
             let queue = self.registry.get_mut(key).and_then(|found| found.queue.as_deref_mut());
             let Some(command) = queue.and_then(|queue| queue.pop_ready(in_flight_max)) else {
-                break;
+                match self.arm_next(now, key) {
+                    PutOff::No => break,
+                    PutOff::Yes => continue,
+                }
             };
             if command.expires <= now {
                 self.finish(key, command, Err(CommandError::Expired));
@@ -160,7 +164,7 @@ impl Server {
         command: &Accepted,
         outgoing: Outgoing<'_>,
     ) -> (ExchangeId, Option<Observing>) {
-        let target = target(&command.request, &outgoing.payload);
+        let target = command.request.target(&outgoing.payload);
         let request = command.request.to_request(outgoing.info, outgoing.payload);
         let head = self.registry.get(key).map(|found| found.observations).unwrap_or_default();
         if let Some(id) = self.observations.find(head, &target) {
@@ -183,8 +187,9 @@ impl Server {
         command: &Accepted,
         outgoing: Outgoing<'_>,
     ) -> ExchangeId {
-        let target = target(&command.request, &outgoing.payload);
+        let target = command.request.target(&outgoing.payload);
         let mut request = command.request.to_request(outgoing.info, outgoing.payload);
+        self.forget_wanted(key, &target);
         let mut known = self.observations_of(key, &target);
         let Some(id) = known.pop() else {
             request.options.observe(1);
@@ -227,6 +232,9 @@ impl Server {
             self.on_sign_of_life(now, key);
             self.on_proof_of_address(key);
         }
+        if let Some(asking) = self.land_asking(key, exchange) {
+            return self.on_asked(now, key, asking, response);
+        }
         let Some((key, flight)) = self.land(now, exchange) else { return };
         let sequence = flight.observation.and_then(|observing| {
             self.on_observe_answer(key, observing, &flight.command.origin, &response)
@@ -240,22 +248,19 @@ impl Server {
         let Some(&key) = self.exchanges.get(&exchange) else { return };
         self.on_sign_of_life(now, key);
         self.on_proof_of_address(key);
-        let Some((key, flight)) = self.land(now, exchange) else { return };
-        self.give_up(now, key, flight, CommandError::Reset);
+        self.end_exchange(now, key, exchange, CommandError::Reset);
     }
 
     pub(crate) fn on_timed_out(&mut self, now: Instant, exchange: ExchangeId, acked: bool) {
         let Some(&key) = self.exchanges.get(&exchange) else { return };
         if let Some(registration) = self.registry.get_mut(key) {
             let queue = registration.queue.as_deref();
-            let flight = queue.and_then(|queue| queue.flight(exchange));
-            if flight.is_none_or(|flight| flight.sleep == Sleep::None) {
+            if !queue.is_some_and(|queue| queue.slept_over(exchange)) {
                 registration.window = Window::Closed; // Fact 22.
             }
         }
         self.keep_credit(key);
-        let Some((key, flight)) = self.land(now, exchange) else { return };
-        self.give_up(now, key, flight, CommandError::Timeout { acked });
+        self.end_exchange(now, key, exchange, CommandError::Timeout { acked });
     }
 
     pub(crate) fn on_failed(
@@ -264,11 +269,15 @@ impl Server {
         exchange: ExchangeId,
         reason: ExchangeFailure,
     ) {
-        let Some((key, flight)) = self.land(now, exchange) else { return };
-        self.give_up(now, key, flight, CommandError::Transfer(reason));
+        let Some(&key) = self.exchanges.get(&exchange) else { return };
+        self.end_exchange(now, key, exchange, CommandError::Transfer(reason));
     }
 
-    fn give_up(&mut self, now: Instant, key: Key, flight: Flight, error: CommandError) {
+    fn end_exchange(&mut self, now: Instant, key: Key, exchange: ExchangeId, error: CommandError) {
+        if let Some(asking) = self.land_asking(key, exchange) {
+            return self.on_asked_in_vain(now, key, asking, error);
+        }
+        let Some((key, flight)) = self.land(now, exchange) else { return };
         // One that exists goes on: it is the asking again that failed.
         if let Some(Observing::New(id)) = flight.observation {
             self.forget_observation(key, id);
@@ -312,8 +321,10 @@ impl Server {
         self.record(key);
     }
 
-    /// Ends what is in flight, by an event each, and takes what waits.
+    /// Ends what is in flight, by an event each, and takes what waits. What was to be observed is
+    /// dropped.
     pub(crate) fn end_commands(&mut self, key: Key, error: &CommandError) -> VecDeque<Accepted> {
+        self.disarm(key);
         let mut queue = self.registry.get_mut(key).and_then(|found| found.queue.take());
         if let Some(probe) = queue.as_deref_mut().and_then(Queue::take_probe) {
             self.coap.cancel(probe);
@@ -407,7 +418,7 @@ impl Server {
     }
 
     /// The observation that an observe was about: it goes on with a new origin, or it ends.
-    fn on_observe_answer(
+    pub(crate) fn on_observe_answer(
         &mut self,
         key: Key,
         observing: Observing,
@@ -434,16 +445,6 @@ struct Outgoing<'a> {
     info: &'a RegisteredInfo,
     payload: Vec<u8>,
     options: RequestOptions,
-}
-
-fn target(request: &Prepared, payload: &[u8]) -> Target {
-    let composite = match request.operation {
-        OperationKind::ObserveComposite | OperationKind::CancelObserveComposite => {
-            Some(payload.into())
-        }
-        _ => None, // All others are about one path.
-    };
-    Target { path: request.path, accept: request.accept, composite }
 }
 
 fn finished(

@@ -153,6 +153,32 @@ pub struct CommandFinished {
     pub result: Result<Answer, CommandError>,
 }
 
+/// Why an observation is set up that no command asks for at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObserveCause {
+    /// [`crate::AutoObserve`] wants it.
+    Automatic,
+    /// A command asked for it under a former registration of the device.
+    Rearmed,
+}
+
+/// What became of an observe that the engine sent by itself.
+#[derive(Clone, Debug)]
+pub struct Observed {
+    /// The device.
+    pub device: Device,
+    /// Why it was sent.
+    pub cause: ObserveCause,
+    /// Who asked for the observation, or the origin of automatic ones.
+    pub origin: Origin,
+    /// `Observe` or `ObserveComposite`.
+    pub operation: OperationKind,
+    /// What is observed; the root for a composite observation.
+    pub path: Path,
+    /// The device's answer, which is the first value, or why there is none.
+    pub result: Result<Answer, CommandError>,
+}
+
 /// Something the rest of the gateway wants to know.
 #[derive(Clone, Debug)]
 pub enum Event {
@@ -205,6 +231,9 @@ pub enum Event {
     },
     /// A notification.
     Notified(Box<Notification>),
+    /// An observation was set up after a Register, or could not be. Once per observation and
+    /// registration; one that is still tried says nothing.
+    Observed(Box<Observed>),
     /// Data a device sent on its own account (OMA Core 6.4.6).
     Sent {
         /// The device.
@@ -245,6 +274,7 @@ impl Event {
             Self::Kicked { .. } => "kicked",
             Self::AddressChanged { .. } => "address_changed",
             Self::Notified(_) => "notified",
+            Self::Observed(_) => "observed",
             Self::Sent { .. } => "sent",
             Self::CommandAcked { .. } => "command_acked",
             Self::CommandFinished(_) => "command_finished",
@@ -267,6 +297,7 @@ impl Event {
             | Self::Sent { device, .. }
             | Self::CommandAcked { device, .. } => Some(device),
             Self::Notified(notification) => Some(&notification.device),
+            Self::Observed(observed) => Some(&observed.device),
             Self::CommandFinished(finished) => finished.device.as_ref(),
             Self::Noted(_) => None,
         }

@@ -11,6 +11,7 @@
     warn(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)
 )]
 
+mod arming;
 mod claim;
 mod command;
 mod commands;
@@ -39,8 +40,8 @@ mod tests;
 pub use claim::{Claim, ClaimAnswer, Handover};
 pub use command::{Answer, Command, CommandError, Origin, Priority, Refused};
 pub use event::{
-    Arrival, CommandFinished, Continuation, Device, Event, Notification, Presence, RegisteredInfo,
-    UpdateContent,
+    Arrival, CommandFinished, Continuation, Device, Event, Notification, ObserveCause, Observed,
+    Presence, RegisteredInfo, UpdateContent,
 };
 pub use identity::{ClaimId, CommandId, Identity, REGISTRATION_ID_LEN, RegistrationId};
 pub use listing::{Cursor, PAGE_LEN_MAX, Page, Row};
@@ -50,8 +51,8 @@ pub use record::{Change, Record, RecordError};
 pub use reply::{Completion, ReplyTo};
 pub use server::{Datagram, Intake, Routed, Server, WallMs};
 pub use settings::{
-    AcceptedVersion, Config, LifetimePolicy, Profile, QueueLimits, QueueOverflow, Rebind, Records,
-    Settings,
+    AcceptedVersion, AutoObserve, Config, LifetimePolicy, Profile, QueueLimits, QueueOverflow,
+    Rearm, Rebind, Records, Settings,
 };
 pub use stats::Stats;
 

@@ -94,6 +94,11 @@ pub enum NoteKind {
     SendRefused,
     /// A notification of an observation whose registration is gone.
     NotificationUnknown,
+    /// An observation of a command could not be set up again after a Register; the evidence is its
+    /// path.
+    ObservationLost,
+    /// A device registered more paths than are observed without being asked.
+    AutoObserveLimited,
     /// A command could not be put into a request when its turn came.
     CommandUnusable,
     /// A claim was answered that nobody had asked.
@@ -144,6 +149,8 @@ impl NoteKind {
             Self::SendFromStranger => "send_from_stranger",
             Self::SendRefused => "send_refused",
             Self::NotificationUnknown => "notification_unknown",
+            Self::ObservationLost => "observation_lost",
+            Self::AutoObserveLimited => "auto_observe_limited",
             Self::CommandUnusable => "command_unusable",
             Self::ClaimUnknown => "claim_unknown",
             Self::HandoverLate => "handover_late",
@@ -170,6 +177,8 @@ mod tests {
             NoteKind::SendFromStranger,
             NoteKind::SendRefused,
             NoteKind::NotificationUnknown,
+            NoteKind::ObservationLost,
+            NoteKind::AutoObserveLimited,
             NoteKind::CommandUnusable,
             NoteKind::ClaimUnknown,
             NoteKind::HandoverLate,

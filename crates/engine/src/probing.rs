@@ -24,7 +24,7 @@ impl Server {
     pub(crate) fn may_send_unproven(&mut self, now: Instant, key: Key) -> bool {
         let Some(registration) = self.registry.get(key) else { return false };
         let Some(queue) = registration.queue.as_deref() else { return false };
-        if queue.in_flight() > 0 || queue.is_probing() {
+        if queue.outstanding() > 0 || queue.is_probing() {
             return false;
         }
         let Some(len) = queue.next_payload_len() else { return false };
@@ -51,8 +51,14 @@ impl Server {
         let route = self.registry.get(key).map(|registration| registration.route);
         if route == Some(Route::Unproven) {
             let queue = self.registry.get_mut(key).and_then(|found| found.queue.as_deref_mut());
-            if let Some(command) = queue.and_then(|queue| queue.give_up_next()) {
-                self.finish(key, command, Err(CommandError::Timeout { acked: false }));
+            let Some(queue) = queue else { return };
+            match (queue.give_up_next(), &mut queue.plan) {
+                (Some(command), _) => {
+                    self.finish(key, command, Err(CommandError::Timeout { acked: false }));
+                }
+                // The probe was for an observe.
+                (None, Some(plan)) => plan.hold_until_heard(),
+                (None, None) => {}
             }
         }
         self.go_on(now, key);

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 
 use coap::{Duration, ExchangeId, Instant, ObservationId};
 
+use crate::arming::plan::Plan;
 use crate::command::{Origin, Priority};
 use crate::identity::CommandId;
 use crate::interface::management::Prepared;
@@ -106,6 +107,8 @@ pub(crate) struct Queue {
     bytes: usize,
     /// The small request that goes before one too large for an address that is not proven.
     probe: Option<ExchangeId>,
+    /// What is to be observed after a Register; `None` when nothing is left.
+    pub(crate) plan: Option<Box<Plan>>,
 }
 
 /// Whether a command finds room.
@@ -119,7 +122,16 @@ pub(crate) enum Room {
 
 impl Queue {
     pub(crate) fn is_empty(&self) -> bool {
-        self.waiting.is_empty() && self.in_flight.is_empty() && self.probe.is_none()
+        self.has_no_commands() && self.probe.is_none() && self.plan.is_none()
+    }
+
+    fn has_no_commands(&self) -> bool {
+        self.waiting.is_empty() && self.in_flight.is_empty()
+    }
+
+    /// Requests on their way to the device, commands or not.
+    pub(crate) fn outstanding(&self) -> usize {
+        self.in_flight.len() + usize::from(self.plan.as_deref().is_some_and(Plan::is_asking))
     }
 
     pub(crate) const fn in_flight(&self) -> usize {
@@ -157,7 +169,7 @@ impl Queue {
     /// where it came in, and it would be refused for ever.
     fn fits(&self, size: usize, limits: &QueueLimits) -> bool {
         self.waiting.len() + self.in_flight.len() < limits.commands
-            && (self.is_empty() || self.bytes.saturating_add(size) <= limits.bytes)
+            && (self.has_no_commands() || self.bytes.saturating_add(size) <= limits.bytes)
     }
 
     /// Appends a command; an urgent one goes before those that are not.
@@ -179,11 +191,17 @@ impl Queue {
         self.waiting.push_front(command);
     }
 
-    /// The next command to send, if it is urgent or there is room for another in flight.
+    /// The next command to send, if it is urgent, or there is room for another in flight and no
+    /// observe has waited too long.
     pub(crate) fn pop_ready(&mut self, in_flight_max: usize) -> Option<Accepted> {
         let next = self.waiting.front()?;
-        if self.in_flight.len() >= in_flight_max && next.priority == Priority::Normal {
+        let has_turn = self.outstanding() < in_flight_max
+            && !self.plan.as_deref().is_some_and(Plan::is_overdue);
+        if !has_turn && next.priority == Priority::Normal {
             return None;
+        }
+        if let Some(plan) = &mut self.plan {
+            plan.pass();
         }
         self.pop_waiting()
     }
@@ -215,7 +233,17 @@ impl Queue {
     /// Notes that the device slept over what is on its way, and says what that is.
     pub(crate) fn oversleep(&mut self) -> Vec<ExchangeId> {
         self.in_flight.iter_mut().for_each(|flight| flight.sleep = Sleep::Over);
-        self.in_flight.iter().map(|flight| flight.exchange).chain(self.probe).collect()
+        let asking = self.plan.as_deref_mut().and_then(Plan::oversleep);
+        let commands = self.in_flight.iter().map(|flight| flight.exchange);
+        commands.chain(self.probe).chain(asking).collect()
+    }
+
+    /// Whether the device slept over this exchange.
+    pub(crate) fn slept_over(&self, exchange: ExchangeId) -> bool {
+        let command = self.flight(exchange).map(|flight| flight.sleep);
+        let asking = self.plan.as_deref().and_then(Plan::asking);
+        let asking = asking.filter(|asking| asking.exchange == exchange);
+        command.or(asking.map(|asking| asking.sleep)) == Some(Sleep::Over)
     }
 
     /// Takes the command whose exchange ended.
@@ -234,14 +262,25 @@ impl Queue {
         Some(command)
     }
 
-    /// When the first waiting command expires.
-    pub(crate) fn next_expiry(&self) -> Option<Instant> {
-        self.waiting.iter().map(|command| command.expires).min()
+    /// When the first waiting command expires, or the next observe is due.
+    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+        let due = self.plan.as_deref().and_then(Plan::due);
+        self.waiting.iter().map(|command| command.expires).chain(due).min()
     }
 
-    /// The payload of the next command.
+    /// The payload of the next command, or of the next observe when there is none.
     pub(crate) fn next_payload_len(&self) -> Option<usize> {
-        self.waiting.front().map(|command| command.request.payload.len())
+        match self.waiting.front() {
+            Some(command) => Some(command.request.payload.len()),
+            None => self.plan.as_deref().and_then(Plan::next_payload_len),
+        }
+    }
+
+    /// Whether a request in flight is to set this observation up.
+    pub(crate) fn is_asking_for(&self, id: ObservationId) -> bool {
+        let asking = self.plan.as_deref().and_then(Plan::asking);
+        asking.is_some_and(|asking| asking.observation == id)
+            || self.in_flight.iter().any(|flight| flight.observation == Some(Observing::New(id)))
     }
 
     pub(crate) const fn is_probing(&self) -> bool {

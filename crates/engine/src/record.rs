@@ -15,6 +15,7 @@ use std::sync::Arc;
 
 use coap::Instant;
 
+use crate::arming::plan::Plan;
 use crate::event::Device;
 use crate::identity::{Identity, RegistrationId};
 use crate::listing::Cursor;
@@ -153,7 +154,11 @@ impl Server {
     fn record_of(&self, now: Instant, key: Key) -> Option<Record> {
         let registration = self.registry.get(key)?;
         let observations = self.observations.chain(registration.observations);
-        let states = observations.filter_map(|observation| {
+        // One that the engine asks for is part of the plan until it is answered.
+        let plan = registration.queue.as_deref().and_then(|queue| queue.plan.as_deref());
+        let asked = plan.and_then(Plan::asking).map(|asking| asking.observation);
+        let settled = observations.filter(|observation| Some(observation.id) != asked);
+        let states = settled.filter_map(|observation| {
             self.coap.export_observation(observation.id).map(|state| (observation, state))
         });
         let clocks = Clocks { now, wall: self.wall_at(now) };
@@ -188,6 +193,7 @@ impl Server {
             self.keep_clear_of(command.id);
         }
         self.inherit(key, stored.commands.into());
+        self.restore_plan(now, key, stored.wanted.into(), stored.automatic.into());
         self.schedule(now, key);
         self.dispatch(now, key);
         self.drain_messages(now, &Identity::None);

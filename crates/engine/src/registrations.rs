@@ -5,7 +5,6 @@
 //! [`crate::registry`], whether another shard has the name that of [`crate::claim`].
 
 use core::num::NonZeroU64;
-use std::collections::VecDeque;
 use std::sync::Arc;
 
 use coap::{Code, Duration, Incoming, Instant, Peer};
@@ -13,14 +12,13 @@ use lwm2m::EndpointName;
 use lwm2m::registration::{Lifetime, ObjectLinks, Parameters};
 use rand_core::RngCore;
 
-use crate::claim::Claimed;
+use crate::claim::{Claimed, Handover};
 use crate::command::CommandError;
 use crate::event::{Arrival, Device, Event, RegisteredInfo, UpdateContent};
 use crate::identity::{Identity, RegistrationId};
 use crate::interface::bare;
 use crate::interface::registration::{self, Content, Refusal, Wanted};
 use crate::note::{NoteKind, Who};
-use crate::queue::Accepted;
 use crate::registry::{Key, LifetimePhase, Registration, Route};
 use crate::server::{Intake, Sender, Server};
 use crate::settings::Rebind;
@@ -95,7 +93,7 @@ impl Server {
     pub(crate) fn register(&mut self, now: Instant, claimed: Claimed, evict: bool) {
         let former = self.registry.find(claimed.endpoint.as_str());
         let former_route = former.and_then(|key| self.registry.get(key)).map(|r| (r.peer, r.route));
-        let commands = former.map(|key| self.replace(key)).unwrap_or_default();
+        let handover = former.map(|key| self.replace(key)).unwrap_or_default();
         let arrival = if former.is_some() || evict { Arrival::Replacing } else { Arrival::New };
         let reply_to = claimed.reply_to.clone();
         let (id, credit) = (claimed.registration, claimed.credit);
@@ -123,7 +121,8 @@ impl Server {
             self.hold(now, key);
         }
         self.emit(key, Event::Registered { device, arrival });
-        self.inherit(key, commands);
+        self.inherit(key, handover.commands);
+        self.arm(now, key, arrival, handover.wanted);
         self.record(key);
         self.schedule(now, key);
         self.dispatch(now, key);
@@ -202,6 +201,7 @@ impl Server {
             self.stats.expired += 1;
             return self.end(key, End::Expired);
         }
+        self.on_time(now, key);
         self.schedule(now, key);
     }
 
@@ -241,11 +241,12 @@ impl Server {
         true
     }
 
-    /// Ends a registration whose name registers again. What waits is given back, in order.
-    pub(crate) fn replace(&mut self, key: Key) -> VecDeque<Accepted> {
-        let waiting = self.end_commands(key, &CommandError::Replaced);
+    /// Ends a registration whose name registers again. What is left to do is given back, in order.
+    pub(crate) fn replace(&mut self, key: Key) -> Handover {
+        let wanted = self.observed_for_commands(key);
+        let commands = self.end_commands(key, &CommandError::Replaced);
         self.forget(key, |device| Event::Replaced { device });
-        waiting
+        Handover { commands, wanted }
     }
 
     /// The name belongs to somebody else (fact 10): the registration there is stays as it was.

@@ -165,8 +165,8 @@ impl Registration {
             LifetimePhase::Running => self.deadline,
             LifetimePhase::Late => self.deadline + grace,
         };
-        let queue = self.queue.as_ref().and_then(|queue| queue.next_expiry());
-        queue.map_or(lifetime, |expiry| expiry.min(lifetime))
+        let queue = self.queue.as_ref().and_then(|queue| queue.next_deadline());
+        queue.map_or(lifetime, |deadline| deadline.min(lifetime))
     }
 }
 

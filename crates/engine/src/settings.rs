@@ -4,6 +4,8 @@
 
 use coap::Duration;
 
+use crate::command::Origin;
+
 /// What stays the same as long as a [`crate::Server`] lives.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
@@ -87,6 +89,31 @@ impl Default for QueueLimits {
     }
 }
 
+/// What is observed after a Register without being asked (compatibility contract, section 7).
+#[derive(Clone, Debug, PartialEq, Eq, Default)]
+pub enum AutoObserve {
+    /// Nothing.
+    #[default]
+    Off,
+    /// What the device registers: all of it in profile 4; in profile 5 without the objects that
+    /// serve the device's own management and those without a definition.
+    Registered,
+    /// Of what the device registers that which is in this list, compared as text.
+    Listed(Vec<String>),
+}
+
+/// Whether the observations that commands asked for are set up again after a Register, which ends
+/// them (OMA Core 6.2.1).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum Rearm {
+    /// After every Register, and so are automatic ones.
+    #[default]
+    On,
+    /// Never, as in EMQX: automatic ones are set up after every Register in profile 4, after the
+    /// first one in profile 5.
+    Off,
+}
+
 /// A version pattern of `accept_versions`: `1` stands for 1 and every 1.x, `1.1` for itself.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct AcceptedVersion(String);
@@ -132,6 +159,13 @@ pub struct Settings {
     pub expiry_grace: Duration,
     /// How long after its last message a queue mode device is taken to listen. Default 22 s.
     pub queue_mode_window: Duration,
+    /// What is observed without being asked, from the next Register of a device on.
+    pub auto_observe: AutoObserve,
+    /// The origin of such observations. No command may have it: it tells them from those that
+    /// commands asked for. Default: the empty one.
+    pub auto_observe_origin: Origin,
+    /// Whether observations outlive a new Register of their device.
+    pub rearm: Rearm,
     /// NoSec devices that come from a new address.
     pub nosec_rebind: Rebind,
     /// Commands on their way to one device at a time; at least 1. Default 1.
@@ -172,6 +206,9 @@ impl Default for Settings {
             accept_versions: vec![AcceptedVersion("1".to_owned())],
             expiry_grace: Duration::from_secs(30),
             queue_mode_window: Duration::from_secs(22),
+            auto_observe: AutoObserve::default(),
+            auto_observe_origin: Origin::default(),
+            rearm: Rearm::default(),
             nosec_rebind: Rebind::default(),
             max_in_flight: 1,
             command_timeout: Duration::from_secs(120),

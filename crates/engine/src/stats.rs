@@ -30,6 +30,14 @@ pub struct Stats {
     pub rebound: u64,
     /// Notifications handed up.
     pub notified: u64,
+    /// Observations that were set up without being asked for.
+    pub auto_observed: u64,
+    /// Of those that were tried, the ones that the device refused or did not answer.
+    pub auto_observe_failed: u64,
+    /// Observations of commands that were set up again after a Register.
+    pub rearmed: u64,
+    /// Observations of commands that ended because that failed.
+    pub rearm_failed: u64,
     /// Sends handed up.
     pub sent: u64,
     /// Sends refused: unknown address, format, content.

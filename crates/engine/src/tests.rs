@@ -1,5 +1,6 @@
 //! Tests of the whole server, driven by datagrams written by hand.
 
+mod arming;
 mod commands;
 mod counters;
 mod ends;

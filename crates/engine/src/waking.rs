@@ -33,6 +33,9 @@ impl Server {
         let before = registration.reachability(now, window);
         registration.heard = now;
         registration.window = Window::Open;
+        if let Some(plan) = registration.queue.as_deref_mut().and_then(|q| q.plan.as_deref_mut()) {
+            plan.on_sign_of_life();
+        }
         if before == Reachability::Asleep {
             self.wake(now, key);
         }

@@ -88,6 +88,21 @@ fn name(device: u32) -> String {
 
 /// Registers a device and observes its temperature.
 fn register(server: &mut Server, now: Instant, device: u32) {
+    register_alone(server, now, device);
+    transmit(server);
+    let operation = Operation::Observe { path: Path::resource(3303, 0, 5700), accept: None };
+    let endpoint = EndpointName::parse(&name(device)).unwrap();
+    server.submit(now, Command::new(endpoint, operation, Origin::new(b"{\"reqID\":1}"))).unwrap();
+    answer(server, now, device);
+}
+
+/// Registers a device that is registered: its observation is set up again.
+fn register_again(server: &mut Server, now: Instant, device: u32) {
+    register_alone(server, now, device);
+    answer(server, now, device);
+}
+
+fn register_alone(server: &mut Server, now: Instant, device: u32) {
     let mut options = OptionList::new();
     options.uri_path("rd");
     for query in [&format!("ep={}", name(device)), "lt=86400", "lwm2m=1.1", "b=U"] {
@@ -96,10 +111,10 @@ fn register(server: &mut Server, now: Instant, device: u32) {
     let (id, token) = (MessageId::new(device as u16), Token::new(&device.to_be_bytes()).unwrap());
     let request = encode(Type::Confirmable, Code::POST, id, token, (options, LINKS));
     deliver(server, now, device, &request);
-    transmit(server);
-    let operation = Operation::Observe { path: Path::resource(3303, 0, 5700), accept: None };
-    let endpoint = EndpointName::parse(&name(device)).unwrap();
-    server.submit(now, Command::new(endpoint, operation, Origin::new(b"{\"reqID\":1}"))).unwrap();
+}
+
+/// Answers the observe that was sent last.
+fn answer(server: &mut Server, now: Instant, device: u32) {
     let sent = transmit(server);
     let sent = Message::parse(&sent).unwrap();
     let mut options = OptionList::new();
@@ -128,9 +143,19 @@ fn a_registered_and_observed_device_stays_within_its_budget() {
     println!("{busy} bytes per device while its Register is remembered, {idle} bytes afterwards");
     assert!(idle <= IDLE_BYTES_MAX, "{idle} bytes per device");
 
+    for device in 0..DEVICES {
+        register_again(&mut server, now, device);
+        now += engine::Duration::from_millis(1);
+    }
+    rest(&mut server, &mut now);
+    let again = (IN_USE.load(Ordering::Relaxed) - before) / DEVICES as usize;
+    assert_eq!((server.registrations(), server.observations()), (20_000, 20_000));
+    println!("{again} bytes per device after it has registered again");
+    assert!(again <= IDLE_BYTES_MAX, "{again} bytes per device");
+
     // All but the first one leave for good.
     now += engine::Duration::from_secs(86_000);
-    register(&mut server, now, 0);
+    register_again(&mut server, now, 0);
     rest(&mut server, &mut now);
     let left = IN_USE.load(Ordering::Relaxed) - before;
     assert_eq!((server.registrations(), server.observations()), (1, 1));

@@ -5,6 +5,7 @@
 //! and where it came from. The command line itself is the job of [`crate::cli`].
 
 mod access;
+mod auto_observe;
 mod change;
 mod check;
 mod de;
@@ -29,14 +30,15 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 
 pub use access::{AccessRule, AccessRules};
+pub use auto_observe::AutoObserve;
 pub(crate) use change::Unchangeable;
 pub use check::Warning;
 pub use error::{ConfigError, ConfigErrors};
 pub use listeners::{Listener, Transport};
 pub use load::{Loaded, Sources, load};
 pub use lwm2m::{
-    Acceptance, AutoObserve, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report,
-    StaleNotifications, Topic, Topics, UnknownObjects, UpdatePublish, WhenFull,
+    Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,
+    Topic, Topics, UnknownObjects, UpdatePublish, WhenFull,
 };
 pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol};
 pub use overrides::OVERRIDES_FILE;

@@ -5,11 +5,11 @@
 use std::collections::BTreeMap;
 
 use bridge::{FirmwareNotify, ResponseTopics, StaleNotifications, TopicSetting, UpdateCondition};
-use engine::{AcceptedVersion, QueueLimits, QueueOverflow, Rebind};
+use engine::{AcceptedVersion, QueueLimits, QueueOverflow, Rearm, Rebind};
 
 use crate::config::{
-    self, Acceptance, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, MqttProtocol, Topic,
-    UpdatePublish, WhenFull,
+    self, Acceptance, AutoObserve, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, MqttProtocol,
+    Topic, UpdatePublish, WhenFull,
 };
 use crate::listeners::Slots;
 use crate::mqtt::external::{AddressError, ExternalConfig, Protocol};
@@ -38,6 +38,13 @@ pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
             .collect(),
         expiry_grace: lwm2m.expiry_grace.duration(),
         queue_mode_window: lwm2m.qmode_time_window.duration(),
+        auto_observe: match &lwm2m.auto_observe {
+            AutoObserve::Off => engine::AutoObserve::Off,
+            AutoObserve::All => engine::AutoObserve::Registered,
+            AutoObserve::Paths(paths) => engine::AutoObserve::Listed(paths.clone()),
+        },
+        auto_observe_origin: bridge::auto_observe_origin(),
+        rearm: if lwm2m.rearm { Rearm::On } else { Rearm::Off },
         nosec_rebind: match lwm2m.nosec_rebind {
             Acceptance::Accept => Rebind::Accept,
             Acceptance::Refuse => Rebind::Refuse,

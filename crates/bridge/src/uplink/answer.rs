@@ -14,6 +14,15 @@ use crate::publication::Publication;
 use crate::settings::Profile;
 use crate::topic::Address;
 
+/// What was asked of a device, by a command or by the engine itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Request<'a> {
+    /// The command; `None` for an observation that the engine set up by itself.
+    pub(super) asked: Option<&'a Asked<'a>>,
+    /// The path, when no command gave one.
+    pub(super) path: lwm2m::Path,
+}
+
 /// What a message says of its command besides the result.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Head<'a> {
@@ -47,7 +56,10 @@ impl Bridge {
             Ok(answer) => {
                 writer.answered(finished, answer, asked.as_ref(), surroundings, out);
             }
-            Err(error) => writer.failed(asked.as_ref(), error, out),
+            Err(error) => {
+                let request = Request { asked: asked.as_ref(), path: finished.path };
+                writer.failed(request, error, out);
+            }
         }
     }
 
@@ -55,7 +67,8 @@ impl Bridge {
     pub fn acked(&mut self, device: &Device, origin: &Origin, out: &mut Vec<Publication>) {
         let Some(asked) = Asked::unpack(origin) else { return };
         let mut writer = Writer::of_device(self, device);
-        writer.returned("ack", &asked, out);
+        let request = Request { asked: Some(&asked), path: lwm2m::Path::ROOT };
+        writer.returned("ack", request, out);
     }
 }
 
@@ -115,30 +128,42 @@ impl Writer<'_> {
     pub(super) fn returned(
         &mut self,
         message: &str,
-        asked: &Asked<'_>,
+        request: Request<'_>,
         out: &mut Vec<Publication>,
     ) {
         self.json.push(b'{');
-        asked.push_echo(self.json, Sequence::FromApplication);
+        self.echo(request.asked, Sequence::FromApplication);
         self.raw("\"msgType\":\"");
         self.raw(message);
         self.raw("\",\"data\":");
-        self.raw(asked.data);
+        match request.asked {
+            Some(asked) => self.raw(asked.data),
+            None => {
+                self.raw("{\"path\":");
+                json::push_path(self.json, &request.path, LeadingSlash::Kept);
+                self.raw("}");
+            }
+        }
         self.raw("}");
-        self.answer(Some(asked), Channel::Response, out);
+        self.answer(request.asked, Channel::Response, out);
+    }
+
+    /// The members that every message about a command repeats.
+    pub(super) fn echo(&mut self, asked: Option<&Asked<'_>>, sequence: Sequence) {
+        match asked {
+            Some(asked) => asked.push_echo(self.json, sequence),
+            None if self.contract.settings.profile == Profile::Emqx5 => {
+                self.raw("\"is_auto_observe\":true,");
+            }
+            None => {}
+        }
     }
 
     /// Everything up to `"reqPath":"..."`.
     pub(super) fn head(&mut self, head: &Head<'_>) {
         self.json.push(b'{');
-        match (head.asked, head.sequence) {
-            (Some(asked), Some(_)) => asked.push_echo(self.json, Sequence::FromDevice),
-            (Some(asked), None) => asked.push_echo(self.json, Sequence::FromApplication),
-            (None, _) if self.contract.settings.profile == Profile::Emqx5 => {
-                self.raw("\"is_auto_observe\":true,");
-            }
-            (None, _) => {}
-        }
+        let sequence = head.sequence.map_or(Sequence::FromApplication, |_| Sequence::FromDevice);
+        self.echo(head.asked, sequence);
         self.raw("\"msgType\":\"");
         self.raw(head.message);
         self.raw("\"");
@@ -147,13 +172,13 @@ impl Writer<'_> {
             json::push_integer(self.json, sequence);
         }
         self.raw(",\"data\":{\"reqPath\":");
-        match head.asked {
-            Some(asked) => self.request_path(asked),
-            None => json::push_path(self.json, &head.path, LeadingSlash::Kept),
-        }
+        self.request_path(Request { asked: head.asked, path: head.path });
     }
 
-    pub(super) fn request_path(&mut self, asked: &Asked<'_>) {
+    pub(super) fn request_path(&mut self, request: Request<'_>) {
+        let Some(asked) = request.asked else {
+            return json::push_path(self.json, &request.path, LeadingSlash::Kept);
+        };
         match asked.request_path() {
             Some(path) => {
                 self.raw("\"");

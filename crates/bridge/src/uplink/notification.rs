@@ -1,11 +1,11 @@
 //! Notifications and Sends (contract, section 5).
 
-use engine::{Device, Freshness};
+use engine::{Device, Freshness, ObserveCause, Observed};
 use lwm2m::{Format, Path};
 
-use super::answer::{Head, notifies};
+use super::answer::{Head, Request, notifies};
 use super::content::{self, Payload, Published};
-use super::{Notified, Surroundings, Writer};
+use super::{Finished, Notified, Surroundings, Writer};
 use crate::bridge::Bridge;
 use crate::contract::Channel;
 use crate::origin::Asked;
@@ -30,6 +30,42 @@ impl Bridge {
             writer.notification(notified, asked.as_ref(), surroundings, out);
         } else {
             writer.observation_ended(notified, asked.as_ref(), out);
+        }
+    }
+
+    /// Appends what became of an observe that the engine sent by itself. Who had asked for an
+    /// observation that is set up again has had the answer to that long ago, so what comes now is
+    /// one more value, or the end.
+    pub(super) fn observed(
+        &mut self,
+        observed: &Observed,
+        surroundings: Surroundings<'_>,
+        out: &mut Vec<Publication>,
+    ) {
+        match (observed.cause, &observed.result) {
+            (ObserveCause::Automatic, _) => {
+                self.finished(&Finished::from(observed), surroundings, out);
+            }
+            (ObserveCause::Rearmed, Ok(answer)) => {
+                let notified = Notified {
+                    device: &observed.device,
+                    path: observed.path,
+                    origin: &observed.origin,
+                    code: answer.code,
+                    format: answer.format,
+                    body: &answer.body,
+                    sequence: answer.sequence.unwrap_or_default(),
+                    freshness: Freshness::Fresh,
+                };
+                self.notified(&notified, surroundings, out);
+            }
+            (ObserveCause::Rearmed, Err(error)) => {
+                let asked = Asked::unpack(&observed.origin);
+                // Nobody waits on the topic that the command named for its answer.
+                let asked = asked.map(|asked| Asked { response_topic: None, ..asked });
+                let mut writer = Writer::of_device(self, &observed.device);
+                writer.failed(Request { asked: asked.as_ref(), path: observed.path }, error, out);
+            }
         }
     }
 

@@ -3,9 +3,10 @@
 use engine::{Code, CommandError};
 
 use super::Writer;
+use super::answer::Request;
 use crate::contract::Channel;
 use crate::json;
-use crate::origin::{Asked, Sequence};
+use crate::origin::Sequence;
 use crate::publication::Publication;
 use crate::settings::{Profile, Report};
 
@@ -20,12 +21,10 @@ enum End<'a> {
 impl Writer<'_> {
     pub(super) fn failed(
         &mut self,
-        asked: Option<&Asked<'_>>,
+        request: Request<'_>,
         error: &CommandError,
         out: &mut Vec<Publication>,
     ) {
-        // Nobody asked for what the engine observes by itself, so nobody waits.
-        let Some(asked) = asked else { return };
         let settings = &self.contract.settings;
         if settings.report == Report::Profile && !is_published_by(settings.profile, error) {
             return;
@@ -51,23 +50,29 @@ impl Writer<'_> {
             CommandError::Unsupported(reason) => End::Report { code: Code::BAD_REQUEST, reason },
         };
         match end {
-            End::Returned(message) => self.returned(message, asked, out),
-            End::Report { code, reason } => self.report(asked, code, reason, out),
+            End::Returned(message) => self.returned(message, request, out),
+            End::Report { code, reason } => self.report(request, code, reason, out),
         }
     }
 
-    fn report(&mut self, asked: &Asked<'_>, code: Code, reason: &str, out: &mut Vec<Publication>) {
+    fn report(
+        &mut self,
+        request: Request<'_>,
+        code: Code,
+        reason: &str,
+        out: &mut Vec<Publication>,
+    ) {
         self.json.push(b'{');
-        asked.push_echo(self.json, Sequence::FromApplication);
+        self.echo(request.asked, Sequence::FromApplication);
         self.raw("\"msgType\":\"");
-        self.raw(asked.message.name());
+        self.raw(request.asked.map_or("observe", |asked| asked.message.name()));
         self.raw("\",\"data\":{\"reqPath\":");
-        self.request_path(asked);
+        self.request_path(request);
         self.code(code);
         self.raw(",\"reason\":");
         json::push_string(self.json, reason);
         self.raw("}}");
-        self.answer(Some(asked), Channel::Response, out);
+        self.answer(request.asked, Channel::Response, out);
     }
 }
 

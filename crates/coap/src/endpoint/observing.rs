@@ -118,6 +118,11 @@ impl Endpoint {
         }
     }
 
+    /// What was asked when the observation was set up, or asked again.
+    pub fn observed_request(&self, observation: ObservationId) -> Option<&Request> {
+        self.observation(observation)?.request.as_deref()
+    }
+
     /// What must survive a restart of an observation.
     pub fn export_observation(&self, observation: ObservationId) -> Option<ObservationState> {
         let found = self.observation(observation)?;

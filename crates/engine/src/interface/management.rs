@@ -12,6 +12,7 @@ use lwm2m::{Format, Operation, OperationKind, Path, Reading, WriteMode};
 
 use crate::command::Answer;
 use crate::event::RegisteredInfo;
+use crate::observations::Target;
 
 /// An operation made into all of a request but the device's own root.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -51,6 +52,50 @@ impl Prepared {
             Some(argument) => Err(format!("a query of {} bytes is too long", argument.len())),
             None => Ok(prepared),
         }
+    }
+
+    /// A plain observe, whose format is the device's choice.
+    pub(crate) const fn observe(path: Path) -> Self {
+        Self {
+            operation: OperationKind::Observe,
+            path,
+            method: Code::GET,
+            accept: None,
+            format: None,
+            query: Vec::new(),
+            payload: Vec::new(),
+        }
+    }
+
+    /// The observe that set up an observation, to be sent once more: for `target`, with the queries
+    /// and the Content-Format that `request` had.
+    pub(crate) fn of_observation(target: &Target, request: &coap::Request) -> Self {
+        let options = request.options.options();
+        let text = |query: &[u8]| String::from_utf8_lossy(query).into();
+        let operation = match target.composite {
+            Some(_) => OperationKind::ObserveComposite,
+            None => OperationKind::Observe,
+        };
+        Self {
+            operation,
+            path: target.path,
+            method: request.code,
+            accept: target.accept,
+            format: options.content_format().map(|format| Format(format.0)),
+            query: options.uri_query().map(text).collect(),
+            payload: target.composite.as_deref().unwrap_or_default().to_vec(),
+        }
+    }
+
+    /// What an observe of this is about, or a cancel. The payload may have been moved out.
+    pub(crate) fn target(&self, payload: &[u8]) -> Target {
+        let composite = match self.operation {
+            OperationKind::ObserveComposite | OperationKind::CancelObserveComposite => {
+                Some(payload.into())
+            }
+            _ => None, // All others are about one path.
+        };
+        Target { path: self.path, accept: self.accept, composite }
     }
 
     /// What the request takes in memory.

@@ -67,7 +67,7 @@ fn a_command_put_back_is_the_first_again() {
 fn what_expired_is_taken_out_wherever_it_stands() {
     let mut queue = Queue::default();
     [5, 2, 9].into_iter().for_each(|number| queue.push(normal(number)));
-    assert_eq!(queue.next_expiry(), Some(Instant::from_micros(2)));
+    assert_eq!(queue.next_deadline(), Some(Instant::from_micros(2)));
     let now = Instant::from_micros(5);
     let expired: Vec<u64> =
         core::iter::from_fn(|| queue.pop_expired(now)).map(|command| command.id.0).collect();

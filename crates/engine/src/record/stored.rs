@@ -3,11 +3,13 @@
 use coap::{Code, Duration, MessageId, ObservationState, Peer, Request, Token};
 use lwm2m::model::ObjectVersion;
 use lwm2m::registration::{Lifetime, ObjectLinks, ObjectLinksParts, Parameters};
-use lwm2m::{EndpointName, Format, OperationKind, Version};
+use lwm2m::{EndpointName, Format, OperationKind, Path, Version};
 
 use super::RecordError;
 use super::wire::{Clocks, Reader, Writer};
+use crate::arming::plan::{Plan, Wanted};
 use crate::command::{Origin, Priority};
+use crate::event::ObserveCause;
 use crate::identity::{CommandId, Identity};
 use crate::interface::management::Prepared;
 use crate::observations::{Observation, Target};
@@ -15,7 +17,10 @@ use crate::queue::{Accepted, Window};
 use crate::registry::{LifetimePhase, Registration, Route};
 
 /// The version of records that are written.
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+
+/// The first version, whose records end with the commands.
+const WITHOUT_PLAN: u8 = 1;
 
 /// Operations by their number in a record; only ever appended to.
 const OPERATIONS: [OperationKind; 13] = [
@@ -52,6 +57,10 @@ pub(super) struct Stored {
     pub(super) credit: u32,
     pub(super) observations: Vec<StoredObservation>,
     pub(super) commands: Vec<Accepted>,
+    /// What is still to be observed, by request or not, in the order of the plan.
+    pub(super) wanted: Vec<Wanted>,
+    /// What comes after that: paths that are observed without being asked.
+    pub(super) automatic: Vec<Path>,
 }
 
 /// An observation as a record holds it.
@@ -93,6 +102,11 @@ pub(super) fn write<'a>(
     let queue = registration.queue.as_deref();
     let commands: Vec<_> = queue.into_iter().flat_map(|queue| queue.commands()).collect();
     writer.list(commands.into_iter(), |writer, command| write_command(writer, command, clocks));
+    let plan = queue.and_then(|queue| queue.plan.as_deref());
+    let wanted: Vec<_> = plan.into_iter().flat_map(Plan::wanted).collect();
+    writer.list(wanted.into_iter(), write_wanted);
+    let automatic: Vec<_> = plan.into_iter().flat_map(Plan::automatic).collect();
+    writer.list(automatic.into_iter(), Writer::path);
     writer.finish()
 }
 
@@ -100,12 +114,15 @@ impl Stored {
     /// Reads what [`write`] wrote.
     pub(super) fn read(bytes: &[u8], clocks: Clocks) -> Result<Self, RecordError> {
         let mut reader = Reader::new(bytes);
-        match reader.u8() {
-            Some(VERSION) => {}
+        let version = match reader.u8() {
+            Some(version @ (WITHOUT_PLAN | VERSION)) => version,
             Some(version) => return Err(RecordError::Version(version)),
             None => return Err(RecordError::Damaged),
+        };
+        let mut stored = Self::read_first(&mut reader, clocks).ok_or(RecordError::Damaged)?;
+        if version > WITHOUT_PLAN {
+            stored.read_plan(&mut reader).ok_or(RecordError::Damaged)?;
         }
-        let stored = Self::read_first(&mut reader, clocks).ok_or(RecordError::Damaged)?;
         if reader.is_at_end() { Ok(stored) } else { Err(RecordError::Damaged) }
     }
 
@@ -126,7 +143,15 @@ impl Stored {
             credit: reader.u32()?,
             observations: reader.list(|reader| read_observation(reader, clocks))?,
             commands: reader.list(|reader| read_command(reader, clocks))?,
+            wanted: Vec::new(),
+            automatic: Vec::new(),
         })
+    }
+
+    fn read_plan(&mut self, reader: &mut Reader<'_>) -> Option<()> {
+        self.wanted = reader.list(read_wanted)?;
+        self.automatic = reader.list(Reader::path)?;
+        Some(())
     }
 }
 
@@ -239,20 +264,12 @@ fn read_observation(reader: &mut Reader<'_>, clocks: Clocks) -> Option<StoredObs
 }
 
 fn write_command(writer: &mut Writer, command: &Accepted, clocks: Clocks) {
-    let request = &command.request;
-    let operation = OPERATIONS.iter().position(|known| *known == request.operation);
     writer.u64(command.id.number());
     writer.bytes(command.origin.as_bytes());
     writer.u64(u64::try_from(command.timeout.as_micros()).unwrap_or(u64::MAX));
     writer.i64(clocks.to_wall(command.expires));
     writer.u8(u8::from(command.priority == Priority::Urgent));
-    writer.u8(operation.unwrap_or(OPERATIONS.len()) as u8);
-    writer.path(&request.path);
-    writer.u8(request.method.byte());
-    writer.format(request.accept);
-    writer.format(request.format);
-    writer.list(request.query.iter(), |writer, argument| writer.text(argument));
-    writer.bytes(&request.payload);
+    write_request(writer, &command.request);
 }
 
 fn read_command(reader: &mut Reader<'_>, clocks: Clocks) -> Option<Accepted> {
@@ -262,14 +279,43 @@ fn read_command(reader: &mut Reader<'_>, clocks: Clocks) -> Option<Accepted> {
         timeout: Duration::from_micros(reader.u64()?),
         expires: clocks.to_instant(reader.i64()?),
         priority: flag(reader, Priority::Normal, Priority::Urgent)?,
-        request: Prepared {
-            operation: *OPERATIONS.get(usize::from(reader.u8()?))?,
-            path: reader.path()?,
-            method: read_method(reader)?,
-            accept: reader.format()?,
-            format: reader.format()?,
-            query: reader.list(|reader| reader.text().map(Into::into))?,
-            payload: reader.bytes()?.to_vec(),
-        },
+        request: read_request(reader)?,
+    })
+}
+
+fn write_wanted(writer: &mut Writer, wanted: &Wanted) {
+    writer.bytes(wanted.origin.as_bytes());
+    writer.u8(u8::from(wanted.cause == ObserveCause::Rearmed));
+    writer.u8(wanted.tries);
+    write_request(writer, &wanted.request);
+}
+
+fn read_wanted(reader: &mut Reader<'_>) -> Option<Wanted> {
+    let origin = Origin::new(reader.bytes()?);
+    let cause = flag(reader, ObserveCause::Automatic, ObserveCause::Rearmed)?;
+    let (tries, request) = (reader.u8()?, read_request(reader)?);
+    Some(Wanted { request, origin, cause, tries })
+}
+
+fn write_request(writer: &mut Writer, request: &Prepared) {
+    let operation = OPERATIONS.iter().position(|known| *known == request.operation);
+    writer.u8(operation.unwrap_or(OPERATIONS.len()) as u8);
+    writer.path(&request.path);
+    writer.u8(request.method.byte());
+    writer.format(request.accept);
+    writer.format(request.format);
+    writer.list(request.query.iter(), |writer, argument| writer.text(argument));
+    writer.bytes(&request.payload);
+}
+
+fn read_request(reader: &mut Reader<'_>) -> Option<Prepared> {
+    Some(Prepared {
+        operation: *OPERATIONS.get(usize::from(reader.u8()?))?,
+        path: reader.path()?,
+        method: read_method(reader)?,
+        accept: reader.format()?,
+        format: reader.format()?,
+        query: reader.list(|reader| reader.text().map(Into::into))?,
+        payload: reader.bytes()?.to_vec(),
     })
 }

@@ -6,9 +6,10 @@ use coap::{Code, Duration, Instant, Type};
 
 use super::{Change, Record, RecordError};
 use crate::command::Priority;
+use crate::event::{Event, ObserveCause};
 use crate::identity::{Identity, RegistrationId};
 use crate::server::Datagram;
-use crate::settings::Settings;
+use crate::settings::{AutoObserve, Settings};
 use crate::tests::rig::{Msg, Rig, WALL, cancel, observe, peer, peer_at, read};
 
 /// A store: the last record of each registration.
@@ -274,4 +275,63 @@ fn flipped_bits_do_not_panic() {
         new.server.handle_forwarded(new.now, WALL, datagram);
         new.settle();
     }
+}
+
+/// What was still to be observed is observed after a restart, also what was in flight.
+#[test]
+fn a_restart_while_observations_are_set_up_loses_none() {
+    let settings = Settings {
+        auto_observe: AutoObserve::Listed(vec!["/3/0".to_owned(), "/1/0".to_owned()]),
+        ..Settings::default()
+    };
+    let mut store = Store::new();
+    let (mut old, _) = Rig::registered(settings);
+    for resource in ["/3303/0/5700", "/3303/0/5701"] {
+        old.submit(observe(resource)).unwrap();
+        let request = old.take_request();
+        old.send(peer(1), &request.answer(Code::CONTENT).observe(0));
+    }
+    let location = old.register(peer(1), "ep=dev&lt=3600&lwm2m=1.1");
+    let update = Msg::post(old.id(), &location);
+    old.ask(peer(1), &update);
+    assert_eq!(old.take_request().uri(), "/3303/0/5700", "in flight when it stops");
+    drain(&mut old, &mut store);
+
+    let mut new = restart(&old, &store, Duration::from_secs(1), 0);
+    for uri in ["/3303/0/5700", "/3303/0/5701", "/1/0", "/3/0"] {
+        let request = new.take_request();
+        assert_eq!(request.uri(), uri);
+        new.send(peer(1), &request.answer(Code::CONTENT).observe(0).payload("1").format(0));
+        new.secs(1);
+    }
+    assert_eq!((new.requests(), new.server.observations()), (0, 4));
+    let causes: Vec<_> = new.events.iter().filter_map(cause).collect();
+    use ObserveCause::{Automatic, Rearmed};
+    assert_eq!(causes, [Rearmed, Rearmed, Automatic, Automatic]);
+}
+
+fn cause(event: &Event) -> Option<ObserveCause> {
+    match event {
+        Event::Observed(observed) => Some(observed.cause),
+        _ => None,
+    }
+}
+
+/// A record of the first version ends with the commands.
+#[test]
+fn a_record_of_the_first_version_is_read() {
+    let mut store = Store::new();
+    let (mut old, location) = Rig::registered(Settings::default());
+    old.observed(3);
+    drain(&mut old, &mut store);
+    for record in store.values_mut() {
+        let Change::Put(bytes) = &mut record.change else { panic!("{record:?}") };
+        bytes[0] = 1;
+        let end = bytes.split_off(bytes.len() - 8);
+        assert_eq!(end, [0; 8], "two lists of nothing");
+    }
+    let new = restart(&old, &store, Duration::ZERO, 0);
+    let row = new.server.lookup(new.now, "dev").unwrap();
+    assert_eq!(format!("/rd/{}", row.device.registration), location);
+    assert_eq!(row.observations, 1);
 }

@@ -278,6 +278,7 @@ fn the_end_of_a_registration_ends_its_observations() {
             rig.ask(peer(1), &delete);
         }
         rig.events.clear();
+        rig.sent.clear();
         let late = notify(token, Type::Confirmable, 900).observe(1);
         rig.send(peer(1), &late);
         assert_eq!(rig.sent.pop_front().unwrap().1, Msg::empty(Type::Reset, late.id));

@@ -12,7 +12,7 @@ use engine::AcceptedVersion;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::tree::{self, Origin, Table};
-use super::{AutoObserve, Config, Durability, Listener, SHARDS_MAX, Transport};
+use super::{Config, Durability, Listener, MqttMode, SHARDS_MAX, Transport};
 use crate::listeners::Slots;
 use crate::{settings, telemetry};
 
@@ -94,11 +94,10 @@ fn lwm2m(config: &Config, faults: &mut Faults<'_>) {
         let whole = period.duration().subsec_nanos() == 0;
         faults.require(whole, &format!("lwm2m.{key}"), "expected whole seconds, as lifetimes are");
     }
-    faults.require(
-        lwm2m.auto_observe == AutoObserve::Off,
-        "lwm2m.auto_observe",
-        "automatic observation is not available in this version; expected false",
-    );
+    if let Some(path) = lwm2m.auto_observe.unusable() {
+        let problem = format!("found \"{path}\", expected a path such as \"/3/0\"");
+        faults.require(false, "lwm2m.auto_observe", problem);
+    }
     let positive = [
         ("lwm2m.command_timeout", lwm2m.command_timeout.duration().is_zero()),
         ("lwm2m.max_in_flight", lwm2m.max_in_flight == 0),
@@ -368,16 +367,14 @@ fn log(config: &Config, faults: &mut Faults<'_>) {
     faults.require(level.is_ok(), "log.level", problem.unwrap_or_default());
 }
 
-/// Keys of the configuration format that this version reads but does not act upon yet. Whoever
-/// sets one is told so.
-const WITHOUT_EFFECT: [(&str, &str); 1] =
-    [("lwm2m.rearm", "observations are not set up again after a Register in this version")];
-
 fn warnings(config: &Config, layers: &Table) -> Vec<Warning> {
-    let without_effect = WITHOUT_EFFECT.into_iter().filter_map(|(key, text)| {
-        let node = tree::find(layers, key)?;
-        Some(Warning { origin: node.origin.clone(), key, text })
-    });
+    // A section that the chosen way to a broker does not look at.
+    let (key, text) = match config.mqtt.mode {
+        MqttMode::Embedded => ("mqtt.external", "has no effect, because mqtt.mode is \"embedded\""),
+        MqttMode::External => ("mqtt.embedded", "has no effect, because mqtt.mode is \"external\""),
+    };
+    let node = tree::find(layers, key);
+    let without_effect = node.map(|node| Warning { origin: node.origin.clone(), key, text });
     let unreachable = |key| Warning {
         origin: tree::origin_of(layers, key),
         key,
@@ -388,5 +385,5 @@ fn warnings(config: &Config, layers: &Table) -> Vec<Warning> {
         (true, false) => Some(unreachable("listeners")),
         (true, true) => None,
     };
-    without_effect.chain(deaf).collect()
+    without_effect.into_iter().chain(deaf).collect()
 }

@@ -5,10 +5,11 @@
 use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{Error, MapAccess, SeqAccess, Visitor, value::MapAccessDeserializer};
+use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
 use serde::ser::SerializeStruct;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
+use super::AutoObserve;
 use super::values::{Period, Size};
 
 /// `[lwm2m]`.
@@ -325,55 +326,5 @@ impl<'de> Visitor<'de> for TopicVisitor {
     fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Topic, A::Error> {
         let table = TopicTable::deserialize(MapAccessDeserializer::new(map))?;
         Ok(Topic { topic: table.topic, qos: table.qos, retain: table.retain })
-    }
-}
-
-/// What is observed at registration: `false`, `true`, or a list of paths.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum AutoObserve {
-    /// Nothing.
-    #[default]
-    Off,
-    /// Every object instance that the device registers.
-    All,
-    /// These paths, where the device has them.
-    Paths(Vec<String>),
-}
-
-impl Serialize for AutoObserve {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Self::Off => serializer.serialize_bool(false),
-            Self::All => serializer.serialize_bool(true),
-            Self::Paths(paths) => serializer.collect_seq(paths),
-        }
-    }
-}
-
-impl<'de> Deserialize<'de> for AutoObserve {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(AutoObserveVisitor)
-    }
-}
-
-struct AutoObserveVisitor;
-
-impl<'de> Visitor<'de> for AutoObserveVisitor {
-    type Value = AutoObserve;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("true, false, or a list of paths such as [\"/3/0\", \"/1/0\"]")
-    }
-
-    fn visit_bool<E: Error>(self, all: bool) -> Result<AutoObserve, E> {
-        Ok(if all { AutoObserve::All } else { AutoObserve::Off })
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut paths: A) -> Result<AutoObserve, A::Error> {
-        let mut list = Vec::new();
-        while let Some(path) = paths.next_element()? {
-            list.push(path);
-        }
-        Ok(AutoObserve::Paths(list))
     }
 }

@@ -216,7 +216,15 @@ const FAULTS: &[(&str, &str)] = &[
         "[lwm2m]\nauto_observe = \"yes\"",
         "lwm2m.auto_observe: found string \"yes\", expected true, false, or a list of paths",
     ),
-    ("[lwm2m]\nauto_observe = true", "lwm2m.auto_observe: automatic observation is not available"),
+    (
+        "[lwm2m]\nauto_observe = [\"/3/0\", \"3/0/9\"]",
+        "gateway.toml:2: lwm2m.auto_observe: found \"3/0/9\", expected a path such as \"/3/0\"",
+    ),
+    (
+        "[lwm2m]\nauto_observe = \"/3/0, /x\"",
+        "lwm2m.auto_observe: found \"/x\", expected a path such as \"/3/0\"",
+    ),
+    ("[lwm2m]\nauto_observe = [\"/\"]", "lwm2m.auto_observe: found \"/\", expected a path"),
     (
         "durability = \"journal\"",
         "gateway.toml:1: durability: \"journal\" is not available in this version; expected \
@@ -434,9 +442,30 @@ fn a_secret_of_the_wrong_type_is_not_quoted() {
 #[test]
 fn a_setting_without_effect_is_said_to_whoever_sets_it() {
     assert_eq!(load_text("").unwrap().warnings, []);
-    let warnings = load_text("[lwm2m]\nrearm = false").unwrap().warnings;
-    let [warning] = &warnings[..] else { panic!("{warnings:?}") };
-    assert!(warning.to_string().contains("gateway.toml:2: lwm2m.rearm: "), "{warning}");
+    for (mode, other) in [("embedded", "external"), ("external", "embedded")] {
+        let text = format!("[mqtt]\nmode = \"{mode}\"\n[mqtt.embedded]\n[mqtt.external]\n");
+        let warnings = load_text(&text).unwrap().warnings;
+        let [warning] = &warnings[..] else { panic!("{warnings:?}") };
+        let expected = format!("mqtt.{other}: has no effect, because mqtt.mode is \"{mode}\"");
+        assert!(warning.to_string().ends_with(&expected), "{warning}");
+    }
+}
+
+#[test]
+fn auto_observe_is_a_truth_value_a_list_or_a_text_of_emqx() {
+    let paths = AutoObserve::Paths(vec!["/3/0".to_owned(), "/1/0".to_owned()]);
+    for (text, expected) in [
+        ("true", AutoObserve::All),
+        ("false", AutoObserve::Off),
+        ("\"on\"", AutoObserve::All),
+        ("\"off\"", AutoObserve::Off),
+        ("[\"/3/0\", \"/1/0\"]", paths.clone()),
+        ("\"/3/0, /1/0\"", paths.clone()),
+        ("[]", AutoObserve::Paths(Vec::new())),
+    ] {
+        let config = load_text(&format!("[lwm2m]\nauto_observe = {text}")).unwrap().config;
+        assert_eq!(config.lwm2m.auto_observe, expected, "{text}");
+    }
 }
 
 #[test]

@@ -109,6 +109,15 @@ impl Shard {
     }
 
     fn take_over(&mut self, now: Instant, left: HandedOver) {
+        let name = left.endpoint.as_str();
+        // The name moved on before this came: it goes the same way.
+        if self.server.lookup(now, name).is_none()
+            && let Some(home) = self.shared.directory.find(name)
+            && home.shard != self.number
+            && let Some(inbox) = self.shared.inboxes.get(usize::from(home.shard))
+        {
+            return inbox.send(Input::HandedOver(Box::new(left)));
+        }
         self.reservations.extend(left.reservations);
         self.server.handle_handover(now, &left.endpoint, left.handover);
     }

@@ -64,6 +64,16 @@ impl EventLog {
                     self.command_died(error, finished.endpoint.as_str());
                 }
             }
+            Event::Observed(observed) => {
+                let outcome = outcome(&observed.result);
+                tracing::debug!(
+                    event = "observed",
+                    endpoint = observed.device.endpoint.as_str(),
+                    cause = ?observed.cause,
+                    path = %observed.path,
+                    outcome,
+                );
+            }
             Event::AddressChanged { device, from } => {
                 if self.life_cycle() {
                     let (name, address) = (device.endpoint.as_str(), device.peer.remote());
@@ -213,6 +223,7 @@ impl Shard {
             | Event::Expired { .. }
             | Event::Replaced { .. }
             | Event::Kicked { .. }
+            | Event::Observed(_)
             | Event::Sent { .. }
             | Event::CommandAcked { .. } => {} // Counted by the engine.
         }
@@ -224,7 +235,9 @@ impl Shard {
             Event::Registered { .. } => Counter::PublishedRegister,
             Event::Updated { .. } => Counter::PublishedUpdate,
             Event::Notified(_) | Event::Sent { .. } => Counter::PublishedNotify,
-            Event::CommandAcked { .. } | Event::CommandFinished(_) => Counter::PublishedResponse,
+            Event::CommandAcked { .. } | Event::CommandFinished(_) | Event::Observed(_) => {
+                Counter::PublishedResponse
+            }
             Event::Deregistered { .. }
             | Event::Late { .. }
             | Event::Expired { .. }
@@ -253,6 +266,10 @@ impl Shard {
             (Counter::Evicted, stats.evicted),
             (Counter::Kicked, stats.kicked),
             (Counter::Late, stats.late),
+            (Counter::AutoObserved, stats.auto_observed),
+            (Counter::AutoObserveFailed, stats.auto_observe_failed),
+            (Counter::Rearmed, stats.rearmed),
+            (Counter::RearmFailed, stats.rearm_failed),
             (Counter::Sends, stats.sent),
             (Counter::SendsRefused, stats.send_refused),
             (Counter::FormatErrors, messages.format_errors),

@@ -100,6 +100,14 @@ table! {
         NotificationsNonConfirmable = "notifications" {kind = "non_confirmable"};
         /// Notifications that ended their observation.
         NotificationsFinal = "notifications" {kind = "final"};
+        /// Observations set up without being asked.
+        AutoObserved = "observations_set_up" {cause = "automatic"};
+        /// Observations of commands set up again after a Register.
+        Rearmed = "observations_set_up" {cause = "rearmed"};
+        /// Automatic observes that a device refused or did not answer.
+        AutoObserveFailed = "observations_failed" {cause = "automatic"};
+        /// Observations of commands that ended because they could not be set up again.
+        RearmFailed = "observations_failed" {cause = "rearmed"};
         /// Sends (LwM2M 1.1).
         Sends = "sends" {outcome = "accepted"};
         /// Sends that were answered with an error.

@@ -143,7 +143,7 @@ fn an_observation_of_the_gateway_itself_has_no_request_id() {
     let four = format!(r#"{{"msgType":"observe",{CONTENT}"#);
     let five = format!(r#"{{"is_auto_observe":true,"msgType":"observe",{CONTENT}"#);
     for (profile, expected) in [(Emqx4, four), (Emqx5, five)] {
-        let out = Bench::new(profile).auto_observed("/3/0/10", &first(Some(0)));
+        let out = Bench::new(profile).auto_observed("/3/0/10", Ok(first(Some(0))));
         assert_eq!(published(&out), [("lwm2m/EP/up/resp", expected)]);
     }
     let four = format!(r#"{{"msgType":"notify","seqNum":3,{CONTENT}"#);
@@ -151,6 +151,47 @@ fn an_observation_of_the_gateway_itself_has_no_request_id() {
     for (profile, expected) in [(Emqx4, four), (Emqx5, five)] {
         let out = Bench::new(profile).notify(&News { command: "", ..NEWS });
         assert_eq!(published(&out), [("lwm2m/EP/up/notify", expected)]);
+    }
+}
+
+#[test]
+fn an_observation_that_the_gateway_could_not_set_up_is_reported_once() {
+    use engine::CommandError::{Reset, Timeout};
+    let refused =
+        r#""msgType":"observe","data":{"reqPath":"/3/0","code":"4.04","codeMsg":"not_found"}}"#;
+    let silent = r#""msgType":"coap_timeout","data":{"path":"/3/0"}}"#;
+    let reset = r#""msgType":"coap_reset","data":{"path":"/3/0"}}"#;
+    for (result, expected) in
+        [(Ok(code(4, 4)), refused), (Err(Timeout { acked: false }), silent), (Err(Reset), reset)]
+    {
+        for (profile, begin) in [(Emqx4, "{"), (Emqx5, r#"{"is_auto_observe":true,"#)] {
+            let out = Bench::new(profile).auto_observed("/3/0", result.clone());
+            assert_eq!(published(&out), [("lwm2m/EP/up/resp", format!("{begin}{expected}"))]);
+        }
+    }
+    let settings = Settings { report: crate::Report::Profile, ..Settings::of(Emqx4) };
+    let out = Bench::with(settings).auto_observed("/3/0", Err(Timeout { acked: false }));
+    assert_eq!(published(&out), [], "as silent as the release");
+}
+
+/// Who asked had the answer long ago: what comes after a Register is one more value, whatever its
+/// number, or the end.
+#[test]
+fn an_observation_that_is_set_up_again_notifies() {
+    for profile in BOTH {
+        for number in [0, 7] {
+            let out = Bench::new(profile).rearmed(OBSERVE, Ok(first(Some(number))));
+            let expected =
+                format!(r#"{{"reqID":307,"msgType":"notify","seqNum":{number},{CONTENT}"#);
+            assert_eq!(published(&out), [("lwm2m/EP/up/notify", expected)]);
+        }
+        let out = Bench::new(profile).rearmed(OBSERVE, Ok(code(4, 4)));
+        let ended = r#"{"reqID":307,"msgType":"observe","data":{"reqPath":"/3/0/10","code":"4.04","codeMsg":"not_found"}}"#;
+        assert_eq!(published(&out), [("lwm2m/EP/up/resp", ended.to_owned())]);
+        let silent = engine::CommandError::Timeout { acked: false };
+        let out = Bench::new(profile).rearmed(OBSERVE, Err(silent));
+        let lost = r#"{"reqID":307,"msgType":"coap_timeout","data":{"path":"/3/0/10"}}"#;
+        assert_eq!(published(&out), [("lwm2m/EP/up/resp", lost.to_owned())]);
     }
 }
 
