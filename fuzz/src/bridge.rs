@@ -44,9 +44,9 @@ pub fn mqtt_command(data: &[u8]) {
             encode(&command.operation);
             ends(&mut bridge, &command, payload);
         }
-        Downlink::Refused { publication, endpoint, .. } => {
+        Downlink::Refused { publications, endpoint, .. } => {
             assert_eq!(endpoint.as_str(), "EP");
-            judge(&publication, payload.len());
+            publications.iter().for_each(|report| judge(report, payload.len()));
         }
         Downlink::Dropped(_) => {}
     }
@@ -74,13 +74,15 @@ fn encode(operation: &Operation) {
     }
 }
 
-/// Whatever becomes of a command is at most one message, with what the application sent in it.
+/// Whatever becomes of a command is at most one message, and once more the same on the topic that
+/// the command named.
 fn ends(bridge: &mut Bridge, command: &Command, payload: &[u8]) {
     let answer = answer(Code::CONTENT, Some(Format::TEXT), b"1");
     let timeout = CommandError::Timeout { acked: false };
     for result in [Ok(&answer), Err(&timeout), Err(&CommandError::QueueFull)] {
         let out = finish(bridge, command, result);
-        assert!(out.len() <= 1);
+        assert!(out.len() <= 2);
+        assert!(out.windows(2).all(|pair| pair[0].payload == pair[1].payload));
         out.iter().for_each(|publication| judge(publication, payload.len()));
     }
 }

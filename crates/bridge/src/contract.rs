@@ -196,21 +196,26 @@ impl Contract {
         })
     }
 
-    /// A message on the topic that the application named. It is nobody's standing topic, so it is
-    /// never retained.
-    pub(crate) fn publication_to(
+    /// Appends a message on the topic that the application named. It is nobody's standing topic,
+    /// so it is never retained. If the same message is on this topic already, it only gets the
+    /// correlation data: nobody is told twice.
+    pub(crate) fn publish_to(
         &self,
         topic: &str,
         correlation: Option<&[u8]>,
         payload: &[u8],
-    ) -> Publication {
-        Publication {
-            topic: topic.to_owned(),
-            payload: payload.to_vec(),
-            qos: self.delivery_of(Channel::Response).0,
-            retain: false,
-            correlation: correlation.map(<[u8]>::to_vec),
+        out: &mut Vec<Publication>,
+    ) {
+        let correlation = correlation.map(<[u8]>::to_vec);
+        let is_there = |sent: &&mut Publication| sent.topic == topic && sent.payload == payload;
+        if let Some(sent) = out.iter_mut().find(is_there) {
+            sent.correlation = correlation;
+            return;
         }
+        let topic = topic.to_owned();
+        let qos = self.delivery_of(Channel::Response).0;
+        let payload = payload.to_vec();
+        out.push(Publication { topic, payload, qos, retain: false, correlation });
     }
 
     fn delivery_of(&self, channel: Channel) -> (Qos, bool) {

@@ -37,8 +37,8 @@ pub enum Downlink {
     Refused {
         /// The device that it was for.
         endpoint: EndpointName,
-        /// The report to publish.
-        publication: Box<Publication>,
+        /// The report to publish: where reports go, and on the topic that the message named.
+        publications: Vec<Publication>,
         /// Why.
         fault: Fault,
     },
@@ -178,27 +178,22 @@ impl Reading<'_> {
             return Err(fault);
         }
         let report = envelope.report(&fault, self.profile());
-        let Some(publication) = self.report_publication(envelope, &report) else {
-            return Err(fault);
-        };
-        Ok(Downlink::Refused {
-            endpoint: self.addressee.named.endpoint.clone(),
-            publication: Box::new(publication),
-            fault,
-        })
+        let endpoint = self.addressee.named.endpoint.clone();
+        Ok(Downlink::Refused { endpoint, publications: self.publish(envelope, &report), fault })
     }
 
-    fn report_publication(&self, envelope: &Envelope<'_>, report: &[u8]) -> Option<Publication> {
+    fn publish(&self, envelope: &Envelope<'_>, report: &[u8]) -> Vec<Publication> {
         let message = envelope.message.string().unwrap_or_default();
         let channel = Channel::of_message_type(&message);
-        if let (Channel::Response, Some(topic)) = (channel, self.response_topic()) {
-            let correlation = self.delivery.correlation;
-            return Some(self.contract.publication_to(topic, correlation, report));
-        }
         let Addressee { mount, named } = self.addressee;
         let address = Address::Asked(named.address);
         let place = Place { mount: *mount, endpoint: named.endpoint.as_str(), address };
-        self.contract.publication(channel, place, report)
+        let mut out: Vec<_> =
+            self.contract.publication(channel, place, report).into_iter().collect();
+        if let Some(topic) = self.response_topic() {
+            self.contract.publish_to(topic, self.delivery.correlation, report, &mut out);
+        }
+        out
     }
 }
 

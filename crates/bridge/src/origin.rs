@@ -76,6 +76,11 @@ impl<'a> Asked<'a> {
         self.request_path.and_then(|span| span.cut(self.data))
     }
 
+    /// Where whoever asked waits for an answer, and what tells him which it is.
+    pub(crate) fn reply_to(&self) -> Option<(&'a str, Option<&'a [u8]>)> {
+        Some((self.response_topic?, self.correlation))
+    }
+
     /// Packs everything into one allocation.
     pub(crate) fn pack(&self) -> Origin {
         let texts = self.echo.len() + self.data.len() + self.response_topic.map_or(0, str::len);

@@ -66,7 +66,7 @@ impl Bench {
     #[track_caller]
     pub(crate) fn refusal(&self, payload: &str) -> String {
         match self.downlink(payload) {
-            Downlink::Refused { publication, .. } => text(&publication),
+            Downlink::Refused { publications, .. } => text(&publications[0]),
             other => panic!("{payload}: {other:?}"),
         }
     }

@@ -200,13 +200,16 @@ impl<'a> Writer<'a> {
         out.extend(self.contract.publication(channel, self.place, self.json));
     }
 
-    /// To whoever asked: on the topic that the command named, else on the response topic.
+    /// On the usual topic, and to whoever asked on the topic that the command named.
     fn answer(&self, asked: Option<&Asked<'_>>, usual: Channel, out: &mut Vec<Publication>) {
-        match asked.and_then(|asked| Some((asked.response_topic?, asked.correlation))) {
-            Some((topic, correlation)) => {
-                out.push(self.contract.publication_to(topic, correlation, self.json));
-            }
-            None => self.publish(usual, out),
+        self.publish(usual, out);
+        self.answer_to(asked, out);
+    }
+
+    /// To whoever asked, if the command named a topic.
+    fn answer_to(&self, asked: Option<&Asked<'_>>, out: &mut Vec<Publication>) {
+        if let Some((topic, correlation)) = asked.and_then(Asked::reply_to) {
+            self.contract.publish_to(topic, correlation, self.json, out);
         }
     }
 

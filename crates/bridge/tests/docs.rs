@@ -109,9 +109,9 @@ impl Page {
                 assert!(dropped, "line {}", block.line);
             }
             ["json", "refused", topic] => match self.deliver(&block.text) {
-                Downlink::Refused { publication, .. } => {
-                    assert_eq!(publication.topic, format!("lwm2m/EP/{topic}"));
-                    self.published = vec![*publication];
+                Downlink::Refused { publications, .. } => {
+                    assert_eq!(publications[0].topic, format!("lwm2m/EP/{topic}"));
+                    self.published = publications;
                 }
                 other => panic!("line {}: {other:?}", block.line),
             },

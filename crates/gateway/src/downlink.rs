@@ -219,10 +219,10 @@ impl Deliveries for Commands {
         let size = incoming.payload.len();
         match self.read(&incoming) {
             Downlink::Command(command) => self.hand_over(command, size).await,
-            Downlink::Refused { endpoint, publication, fault } => {
+            Downlink::Refused { endpoint, publications, fault } => {
                 count(&self.counters.refused);
                 self.log("unusable_command", endpoint.as_str(), &fault.to_string());
-                self.publish(*publication);
+                publications.into_iter().for_each(|publication| self.publish(publication));
             }
             Downlink::Dropped(fault) => {
                 count(&self.counters.dropped);

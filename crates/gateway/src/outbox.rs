@@ -126,6 +126,16 @@ pub struct Reservation {
     queue: Arc<Queue>,
 }
 
+impl Reservation {
+    /// A slot for another message of the same outcome, which always fits: an outcome that goes to
+    /// two topics is one outcome, and the bound is on outcomes.
+    #[must_use]
+    pub fn another(&self) -> Self {
+        self.queue.reserved.fetch_add(1, Ordering::Relaxed);
+        Self { queue: Arc::clone(&self.queue) }
+    }
+}
+
 impl Drop for Reservation {
     fn drop(&mut self) {
         self.queue.reserved.fetch_sub(1, Ordering::Relaxed);

@@ -275,7 +275,7 @@ fn what_the_gateway_publishes_for_a_name_with_slashes_is_no_command() {
 }
 
 #[test]
-fn a_response_topic_gets_the_answer_with_its_correlation_data() {
+fn a_response_topic_gets_the_report_as_well_with_its_correlation_data() {
     for profile in BOTH {
         let bench = Bench::new(profile);
         let payload = br#"{"msgType":"nonsense","data":{}}"#;
@@ -284,11 +284,13 @@ fn a_response_topic_gets_the_answer_with_its_correlation_data() {
             correlation: Some(b"\x00\xff"),
             ..Delivery::new("lwm2m/EP/dn", payload)
         };
-        let Downlink::Refused { publication, .. } = bench.deliver(&delivery) else {
+        let Downlink::Refused { publications, .. } = bench.deliver(&delivery) else {
             panic!("a report")
         };
-        assert_eq!(publication.topic, "answers/1");
-        assert_eq!(publication.correlation.as_deref(), Some(&b"\x00\xff"[..]));
+        let [usual, named] = &publications[..] else { panic!("two: {publications:?}") };
+        assert_eq!((usual.topic.as_str(), &usual.correlation), ("lwm2m/EP/up/resp", &None));
+        assert_eq!((named.topic.as_str(), &named.payload), ("answers/1", &usual.payload));
+        assert_eq!(named.correlation.as_deref(), Some(&b"\x00\xff"[..]));
     }
 }
 
@@ -308,9 +310,10 @@ fn an_unsafe_response_topic_is_refused_on_the_usual_one() {
     for topic in ["", "answers/+", "answers/#", "$SYS/x", "lwm2m/EP/dn/x", "other/1", "answers/\0"]
     {
         match deliver(topic) {
-            Downlink::Refused { publication, fault, .. } => {
+            Downlink::Refused { publications, fault, .. } => {
                 assert_eq!(fault, Fault::ResponseTopic, "{topic}");
-                assert_eq!(publication.topic, "lwm2m/EP/up/resp");
+                let topics: Vec<_> = publications.iter().map(|sent| sent.topic.as_str()).collect();
+                assert_eq!(topics, ["lwm2m/EP/up/resp"]);
             }
             other => panic!("{topic}: {other:?}"),
         }

@@ -163,11 +163,8 @@ impl Writer<'_> {
         asked: Option<&Asked<'_>>,
         out: &mut Vec<Publication>,
     ) {
-        if asked.is_some_and(|asked| asked.response_topic.is_some()) {
-            self.answer(asked, Channel::Notify, out);
-        } else {
-            self.publish_notification(path, out);
-        }
+        self.publish_notification(path, out);
+        self.answer_to(asked, out);
     }
 }
 

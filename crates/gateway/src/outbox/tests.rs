@@ -93,13 +93,16 @@ fn outcomes_fit_when_events_do_not() {
     let second = outbox.reserve().unwrap();
     assert!(outbox.reserve().is_none());
     outbox.try_push(message("event")).unwrap();
+    let copy = first.another();
+    outbox.push_reserved(copy, message("for the response topic"));
+    assert!(outbox.reserve().is_none());
     outbox.push_reserved(first, message("outcome"));
     assert!(outbox.try_push(message("event")).is_err());
     drop(second);
     assert_eq!(monitor.levels()[0].reserved, 0);
     let mut batch = Vec::new();
-    assert_eq!(reader.take(&mut batch, 10), 2);
-    assert_eq!(batch[1].publication.payload, b"outcome");
+    assert_eq!(reader.take(&mut batch, 10), 3);
+    assert_eq!(batch[2].publication.payload, b"outcome");
 }
 
 #[test]

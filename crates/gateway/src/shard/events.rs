@@ -85,9 +85,8 @@ impl Uplink {
         let mut publications = std::mem::take(&mut self.publications);
         let surroundings = Surroundings { models: &self.models, wall_ms: clock::wall_ms() };
         self.bridge.refused(&command, &reason, surroundings, &mut publications);
-        let mut slot = Some(reservation);
         for publication in publications.drain(..) {
-            self.push(publication, slot.take());
+            self.push(publication, Some(reservation.another()));
         }
         self.publications = publications;
     }
@@ -229,10 +228,11 @@ impl Shard {
         }
     }
 
-    fn push_all(&mut self, mut slot: Option<Reservation>) {
+    /// Each message of an outcome in a slot of its own, if `slot` has one for the outcome.
+    fn push_all(&mut self, slot: Option<Reservation>) {
         let mut publications = std::mem::take(&mut self.uplink.publications);
         for publication in publications.drain(..) {
-            if !self.uplink.push(publication, slot.take()) {
+            if !self.uplink.push(publication, slot.as_ref().map(Reservation::another)) {
                 self.metrics.add(Counter::EventsDropped, 1);
             }
         }

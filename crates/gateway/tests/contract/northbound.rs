@@ -19,7 +19,10 @@ fn messages(profile: Profile) {
         ("other topics are none", other_topics),
         ("the command subscription is there before the registration is published", at_once),
         ("register, update and answers keep their order on one topic", order),
-        ("the answer goes to the response topic with its correlation data", response_topics),
+        ("the answer goes to its response topic, too, with correlation data", response_topics),
+        ("a response topic that is the usual one gets the answer once", usual_response_topic),
+        ("the first answer of an observe goes to its response topic, too", observed_elsewhere),
+        ("the ends of commands that wait go to their response topics, too", ends_elsewhere),
         ("a report goes to the response topic as well", reports_to_response_topics),
         ("notifications stay on their topic", notifications_of_response_topics),
         ("response topics that are refused", bad_response_topics),
@@ -129,22 +132,67 @@ fn response_topics(device: &mut Device<'_>) {
     let request = device.receive();
     device.send(&crate::coap::Message::new(crate::coap::ACK, 0, request.id, &[]));
     let acknowledged = json!({"reqID": 1, "msgType": "ack", "data": {"path": "/3303/0"}});
-    expect_response(device, &acknowledged);
+    expect_both(device, "up/resp", &acknowledged);
     device.separately(NON, &request, "2.02");
-    expect_response(device, &deleted(1));
+    expect_both(device, "up/resp", &deleted(1));
     device.expect_nothing();
+}
+
+/// The next message on one of the device's topics, and behind it the same on its response topic.
+#[track_caller]
+fn expect_both(device: &mut Device<'_>, topic: &str, expected: &Json) {
+    device.expect(topic, expected);
+    expect_response(device, expected);
+}
+
+fn usual_response_topic(device: &mut Device<'_>) {
+    ask(device, &delete(1), &format!("{}up/resp", device.prefix));
+    device.answer(&device.receive(), "2.02");
+    let published = device.published();
+    assert_eq!((published.topic.as_str(), &published.json), ("up/resp", &deleted(1)));
+    assert_eq!(published.message.correlation.as_deref(), Some(&b"\x00\xff42"[..]));
+    device.expect_nothing();
+}
+
+fn observed_elsewhere(device: &mut Device<'_>) {
+    let topic = format!("reply/{}", device.name);
+    ask(device, &json!({"reqID": 1, "msgType": "observe", "data": {"path": "/3/0/9"}}), &topic);
+    device.answer(&device.receive(), "2.05 observe=7 text 95");
+    let (topic, message) = match device.profile() {
+        Profile::Emqx4 => ("up/notify", "notify"),
+        Profile::Emqx5 => ("up/resp", "observe"),
+    };
+    let content = json!([{"path": "/3/0/9", "value": 95}]);
+    let data =
+        json!({"reqPath": "/3/0/9", "code": "2.05", "codeMsg": "content", "content": content});
+    expect_both(device, topic, &json!({"reqID": 1, "msgType": message, "seqNum": 7, "data": data}));
+}
+
+fn ends_elsewhere(device: &mut Device<'_>) {
+    let topic = format!("reply/{}", device.name);
+    for id in 1..=3 {
+        ask(device, &delete(id), &topic);
+    }
+    device.receive();
+    device.deregister();
+    for id in 1..=3 {
+        let data = json!({"reqPath": "/3303/0", "code": "5.03", "codeMsg": "service_unavailable",
+                          "reason": "deregistered"});
+        expect_both(device, "up/resp", &json!({"reqID": id, "msgType": "delete", "data": data}));
+    }
 }
 
 fn reports_to_response_topics(device: &mut Device<'_>) {
     let topic = format!("reply/{}", device.name);
     ask(device, &json!({"reqID": 1, "msgType": "delete", "data": {"path": "/a"}}), &topic);
-    let report = device.published_below(&topic);
-    assert_eq!(report.json["data"]["code"], "4.00");
+    let report = device.published();
+    assert_eq!((report.topic.as_str(), &report.json["data"]["code"]), ("up/resp", &json!("4.00")));
+    expect_response(device, &report.json);
     device.deregister();
     ask(device, &delete(2), &topic);
-    let report = device.published_below(&topic);
+    let report = device.published();
     assert_eq!(report.json["data"]["reason"], "unknown_device");
-    assert_eq!(report.message.correlation.as_deref(), Some(&b"\x00\xff42"[..]));
+    expect_response(device, &report.json);
 }
 
 fn notifications_of_response_topics(device: &mut Device<'_>) {

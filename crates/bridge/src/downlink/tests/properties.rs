@@ -68,8 +68,8 @@ proptest! {
         let payload = Tree::Object(whole).to_string();
         match bench.downlink(&payload) {
             Downlink::Command(_) => {}
-            Downlink::Refused { publication, .. } => {
-                let report: Tree = serde_json::from_slice(&publication.payload).unwrap();
+            Downlink::Refused { publications, .. } => {
+                let report: Tree = serde_json::from_slice(&publications[0].payload).unwrap();
                 prop_assert_eq!(&report["data"]["code"], "4.00");
             }
             Downlink::Dropped(fault) => prop_assert!(false, "{} {}", payload, fault),

@@ -80,7 +80,7 @@ fn a_report_goes_to_the_topic_of_its_msg_type() {
         let bench = Bench::with(settings);
         for (message, topic) in cases {
             match bench.downlink(&format!(r#"{{"msgType":"{message}","data":{{}}}}"#)) {
-                Downlink::Refused { publication, .. } => assert_eq!(publication.topic, topic),
+                Downlink::Refused { publications, .. } => assert_eq!(publications[0].topic, topic),
                 other => panic!("{other:?}"),
             }
         }

@@ -231,7 +231,7 @@ fn a_command_that_was_not_accepted_is_answered_where_it_came_from() {
 }
 
 #[test]
-fn every_outcome_goes_to_the_response_topic_of_the_command() {
+fn every_outcome_goes_to_the_response_topic_of_the_command_as_well() {
     for profile in BOTH {
         let mut bench = Bench::new(profile);
         let delivery = Delivery {
@@ -246,12 +246,32 @@ fn every_outcome_goes_to_the_response_topic_of_the_command() {
         out.extend(bench.finish(&command, Err(&CommandError::Reset)));
         out.extend(bench.finish(&command, Err(&CommandError::Expired)));
         bench.bridge.acked(&bench.device, &command.origin, &mut out);
-        assert_eq!(out.len(), 4);
-        for publication in out {
-            assert_eq!(publication.topic, "answers/1");
-            assert_eq!(publication.correlation.as_deref(), Some(&b"c"[..]));
+        let (usual, named): (Vec<_>, Vec<_>) =
+            out.into_iter().partition(|sent| sent.topic.starts_with("lwm2m/EP/up/"));
+        assert_eq!((usual.len(), named.len()), (4, 4));
+        for (usual, named) in usual.iter().zip(&named) {
+            assert_eq!((&named.payload, &usual.correlation), (&usual.payload, &None));
+            assert_eq!(named.topic, "answers/1");
+            assert_eq!(named.correlation.as_deref(), Some(&b"c"[..]));
         }
     }
+}
+
+#[test]
+fn who_names_the_usual_topic_is_told_once() {
+    let mut bench = Bench::new(Emqx4);
+    let delivery = Delivery {
+        response_topic: Some("lwm2m/EP/up/resp"),
+        correlation: Some(b"c"),
+        ..Delivery::new("lwm2m/EP/dn", br#"{"msgType":"read","data":{"path":"/3/0/0"}}"#)
+    };
+    let Downlink::Command(command) = bench.deliver(&delivery) else { panic!("a command") };
+    let out = bench.finish(&command, Ok(&plain("EMQ")));
+    assert_eq!(out.len(), 1);
+    assert_eq!(
+        (&*out[0].topic, out[0].correlation.as_deref()),
+        ("lwm2m/EP/up/resp", Some(&b"c"[..]))
+    );
 }
 
 #[test]
