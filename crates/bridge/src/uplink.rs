@@ -15,7 +15,7 @@ use engine::{
     Observed, Origin, UpdateContent,
 };
 use lwm2m::codec::{Context, UnknownPolicy};
-use lwm2m::{EndpointName, Format, ModelView, Models, OperationKind, Path};
+use lwm2m::{EndpointName, Format, Models, OperationKind, Path};
 
 use crate::bridge::Bridge;
 use crate::contract::{Channel, Contract, Place};
@@ -215,7 +215,7 @@ impl<'a> Writer<'a> {
 
     fn context<'m>(&self, device: &'m Device, surroundings: Surroundings<'m>) -> Context<'m> {
         Context {
-            models: ModelView::new(surroundings.models, device.info.objects()),
+            models: device.info.view(surroundings.models),
             wall_ms: surroundings.wall_ms,
             unknown: match self.contract.settings.unknown_objects {
                 UnknownObjects::Raw => UnknownPolicy::Raw,

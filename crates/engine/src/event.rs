@@ -7,8 +7,8 @@ use std::sync::Arc;
 
 use coap::{Code, Freshness, Peer, Reliability};
 use lwm2m::model::ObjectVersion;
-use lwm2m::registration::{Lifetime, ObjectLinks, Parameters};
-use lwm2m::{EndpointName, Format, OperationKind, Path};
+use lwm2m::registration::{Lifetime, LwM2mVersion, ObjectLinks, Parameters};
+use lwm2m::{EndpointName, Format, ModelView, Models, OperationKind, Path, Version};
 
 use crate::command::{Answer, CommandError, Origin};
 use crate::identity::{CommandId, RegistrationId};
@@ -49,6 +49,19 @@ impl RegisteredInfo {
     #[must_use]
     pub fn objects(&self) -> &[ObjectVersion] {
         self.links.as_deref().map(ObjectLinks::objects).unwrap_or_default()
+    }
+
+    /// The object definitions as this device means them: in the versions that it registered, and
+    /// those of its version of LwM2M where it said none.
+    #[must_use]
+    pub fn view<'a>(&'a self, models: &'a Models) -> ModelView<'a> {
+        ModelView::new(models, self.objects()).with_enabler(self.enabler())
+    }
+
+    /// The version of LwM2M that the device speaks, if it said one.
+    #[must_use]
+    pub fn enabler(&self) -> Option<Version> {
+        self.parameters.lwm2m().and_then(LwM2mVersion::version)
     }
 
     /// The content formats that the device says it knows, by `ct` of its root link.

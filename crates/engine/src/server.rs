@@ -11,7 +11,7 @@ use ahash::RandomState;
 use coap::{Endpoint, EndpointStats, ExchangeId, Instant, Peer};
 use lwm2m::EndpointName;
 use lwm2m::codec::{Context, UnknownPolicy};
-use lwm2m::model::{ModelView, Models};
+use lwm2m::model::Models;
 use lwm2m::registration::ObjectLinks;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
@@ -291,7 +291,7 @@ impl Server {
     /// What a codec has to know to read or write for a device.
     pub(crate) fn context<'a>(&'a self, now: Instant, info: &'a RegisteredInfo) -> Context<'a> {
         Context {
-            models: ModelView::new(&self.models, info.objects()),
+            models: info.view(&self.models),
             wall_ms: self.wall_at(now),
             unknown: UnknownPolicy::Raw,
         }

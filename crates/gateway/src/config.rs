@@ -40,7 +40,7 @@ pub use lwm2m::{
     Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,
     Topic, Topics, UnknownObjects, UpdatePublish, WhenFull,
 };
-pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol};
+pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol, RetainedCommands};
 pub use overrides::OVERRIDES_FILE;
 pub use show::show;
 pub use transport::{Coap, Deduplication, Transfers};

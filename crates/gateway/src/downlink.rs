@@ -3,13 +3,14 @@
 //! What a message means is the job of `bridge`; this module finds the shard, waits a little when
 //! its queue is full, and reports what cannot be delivered. It returns only when a shard has taken
 //! the command or the refusal is on its way up: then the message is acknowledged to the broker.
+//! Retained commands are kept on the way, see [`crate::retained`].
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bridge::{Bridge, Delivery, Downlink, Publication, Surroundings};
+use bridge::{Bridge, Downlink, Publication, Surroundings};
 use engine::{Command, CommandError};
 use lwm2m::{EndpointName, Models};
 use parking_lot::{Mutex, RwLock};
@@ -18,8 +19,9 @@ use tokio::time::{Instant, sleep};
 use crate::clock;
 use crate::directory::Home;
 use crate::inbox::{CommandInput, Input};
-use crate::mqtt::{Deliveries, Incoming};
+use crate::mqtt::{Deliveries, Filter, Incoming};
 use crate::outbox::{Outbox, Reservation};
+use crate::retained::{Candidate, Taken};
 use crate::shard::Shared;
 use crate::telemetry::{Pass, RateLimit};
 
@@ -51,6 +53,13 @@ enum Refused {
     Unknown(Box<Command>),
     /// The queue of the shard, or the way up for outcomes, is full.
     Full(Box<Command>),
+}
+
+/// Whether a command is kept for its device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Keeping {
+    Yes,
+    No,
 }
 
 /// What happened to messages on command topics before a shard saw them.
@@ -107,26 +116,46 @@ impl Commands {
     }
 
     fn read(&self, incoming: &Incoming) -> Downlink {
-        let delivery = Delivery {
-            topic: &incoming.topic,
-            payload: &incoming.payload,
-            response_topic: incoming.response_topic.as_deref(),
-            correlation: incoming.correlation.as_deref(),
-            expiry: incoming.expiry,
-            retained: incoming.retained,
-        };
         let contract = self.contract.read();
         let (bridge, models) = &*contract;
         let known = |name: &EndpointName| self.shared.directory.find(name.as_str()).is_some();
-        bridge.downlink_to(self.shared.clock.now(), &delivery, models, known)
+        bridge.downlink_to(self.shared.clock.now(), &incoming.delivery(), models, known)
     }
 
-    async fn hand_over(&self, mut command: Box<Command>, size: usize) {
+    /// Keeps a retained message; `None`: there is nothing more to do with it now.
+    fn keep(&self, incoming: &Incoming, read: &Downlink) -> Option<Keeping> {
+        let usable = match read {
+            Downlink::Command(_) => true,
+            Downlink::Refused { .. } => false,
+            Downlink::Dropped(_) => return Some(Keeping::No),
+        };
+        let names = self.contract.read().0.endpoints(&incoming.topic);
+        let home = |name: &EndpointName| {
+            self.shared.directory.find(name.as_str()).map(|home| home.registration)
+        };
+        let candidate = Candidate { incoming, names, usable };
+        match self.shared.retained.take(candidate, self.shared.clock.now(), home) {
+            Taken::New => Some(Keeping::Yes),
+            Taken::Repeated => None,
+            Taken::Full => {
+                self.log(
+                    "retained_full",
+                    &incoming.topic,
+                    "the cache of retained commands is full",
+                );
+                Some(Keeping::No)
+            }
+        }
+    }
+
+    async fn hand_over(&self, mut command: Box<Command>, size: usize, keeping: Keeping) {
         let deadline = Instant::now() + self.wait_max;
         loop {
             // Looked up anew each time: the device may move while its shard is full.
             match self.offer(command, size) {
                 Ok(()) => return,
+                // It waits for its device.
+                Err(Refused::Unknown(_)) if keeping == Keeping::Yes => return,
                 Err(Refused::Unknown(command)) => {
                     count(&self.counters.unknown);
                     return self.report(&command, &CommandError::UnknownDevice);
@@ -216,9 +245,16 @@ impl Deliveries for Commands {
         if self.closed.load(Ordering::Acquire) {
             return std::future::pending().await;
         }
+        if incoming.retained && incoming.payload.is_empty() {
+            return self.shared.retained.remove(&incoming.topic);
+        }
         let size = incoming.payload.len();
-        match self.read(&incoming) {
-            Downlink::Command(command) => self.hand_over(command, size).await,
+        let read = self.read(&incoming);
+        let keeping =
+            if incoming.retained { self.keep(&incoming, &read) } else { Some(Keeping::No) };
+        let Some(keeping) = keeping else { return };
+        match read {
+            Downlink::Command(command) => self.hand_over(command, size, keeping).await,
             Downlink::Refused { endpoint, publications, fault } => {
                 count(&self.counters.refused);
                 self.log("unusable_command", endpoint.as_str(), &fault.to_string());
@@ -229,6 +265,14 @@ impl Deliveries for Commands {
                 self.log("dropped_message", &incoming.topic, &fault.to_string());
             }
         }
+    }
+
+    fn await_again(&self, filters: &[Filter]) {
+        self.shared.retained.await_again(filters);
+    }
+
+    fn end_of_repetition(&self) {
+        self.shared.retained.end_of_repetition();
     }
 }
 

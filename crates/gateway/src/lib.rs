@@ -15,6 +15,7 @@ pub mod mqtt;
 pub mod objects;
 pub mod outbox;
 pub mod pump;
+pub mod retained;
 pub mod service;
 pub mod settings;
 pub mod shard;

@@ -94,6 +94,7 @@ impl Subscriptions {
                 }
             }
         }
+        self.shared.retained.keep_matching(&filters);
         self.northbound.set_filters(filters).await
     }
 

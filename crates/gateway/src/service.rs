@@ -23,6 +23,7 @@ use crate::http::{Health, Phase};
 use crate::inbox::Input;
 use crate::listeners::ListenerError;
 use crate::mqtt::Northbound;
+use crate::objects::Objects;
 use crate::outbox::OutboxMonitor;
 use crate::shard::Shared;
 use crate::telemetry::Metrics;
@@ -72,6 +73,7 @@ pub struct Service {
     shared: Arc<Shared>,
     commands: Arc<Commands>,
     control: Control,
+    objects: Arc<Objects>,
     shards: Vec<JoinHandle<std::io::Result<()>>>,
     ended: mpsc::Receiver<()>,
     northbound: Arc<dyn Northbound>,
@@ -105,6 +107,11 @@ impl Service {
     /// By what its settings and listeners change.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// The object definitions.
+    pub fn objects(&self) -> &Arc<Objects> {
+        &self.objects
     }
 
     /// What waits for the broker.

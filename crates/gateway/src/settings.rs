@@ -13,6 +13,8 @@ use crate::config::{
 };
 use crate::listeners::Slots;
 use crate::mqtt::external::{AddressError, ExternalConfig, Protocol};
+use crate::objects::Origin;
+use crate::retained::RetainedLimits;
 use crate::telemetry::Redacted;
 
 /// Settings that the engine takes at run time; `slots` numbers the listeners.
@@ -133,6 +135,18 @@ pub fn bridge_settings(config: &Config, slots: &Slots) -> bridge::Settings {
         command_payload_max: lwm2m.command_payload_max.get(),
         response_topics: ResponseTopics { prefixes: config.mqtt.response_topic_prefixes.clone() },
     }
+}
+
+/// Bounds of the retained commands.
+pub fn retained(config: &Config) -> RetainedLimits {
+    let retained = &config.mqtt.retained_commands;
+    RetainedLimits { entries: retained.entries, bytes: retained.bytes.get() }
+}
+
+/// Where object definitions come from.
+pub fn objects(config: &Config) -> Origin {
+    let Lwm2m { xml_dir, builtin_objects, .. } = &config.lwm2m;
+    Origin { directory: xml_dir.clone(), builtin: *builtin_objects }
 }
 
 fn listener_mountpoints(config: &Config, slots: &Slots) -> BTreeMap<u16, String> {

@@ -3,12 +3,13 @@
 //! The loop moves bytes, inputs and events between the pure engine and the rest of the program. It
 //! decides nothing about LwM2M (`engine`) or MQTT (`bridge`), and nothing that a notification
 //! touches is shared or locked. What inputs do is in `inputs`, where events go in `events`, what is
-//! counted and logged in `report`.
+//! counted and logged in `report`, commands that waited for a device to register in `retained`.
 
 mod events;
 mod inputs;
 mod listening;
 mod report;
+mod retained;
 
 use std::io;
 use std::sync::Arc;
@@ -23,7 +24,9 @@ use crate::clock::Clock;
 use crate::directory::Directory;
 use crate::filters::ExactFilters;
 use crate::inbox::{Forwarded, Forwarding, Inbox, Input};
+use crate::objects::{MissingVersions, VersionCheck};
 use crate::outbox::{Outbox, Reservation};
+use crate::retained::RetainedCommands;
 use crate::telemetry::{Counter, ShardMetrics};
 
 use events::Uplink;
@@ -51,6 +54,20 @@ pub struct Shared {
     pub clock: Clock,
     /// Filters for names that the wildcard does not match.
     pub exact_filters: ExactFilters,
+    /// Versions of objects that devices have and nobody defined.
+    pub missing_versions: MissingVersions,
+    /// Retained commands.
+    pub retained: RetainedCommands,
+}
+
+impl Shared {
+    /// Hands other definitions to all shards.
+    pub fn take_models(&self, models: &Arc<Models>) {
+        self.missing_versions.clear();
+        for inbox in &self.inboxes {
+            inbox.send(Input::Models(Arc::clone(models)));
+        }
+    }
 }
 
 /// What one shard starts with.
@@ -85,6 +102,7 @@ pub struct Shard {
     reservations: Vec<Reservation>,
     metrics: Arc<ShardMetrics>,
     log: EventLog,
+    versions: VersionCheck,
     shared: Arc<Shared>,
     /// The datagram that is being written, reused.
     datagram: Vec<u8>,
@@ -113,6 +131,7 @@ impl Shard {
             reservations: Vec::new(),
             metrics: parts.metrics,
             log: EventLog::default(),
+            versions: VersionCheck::default(),
             shared,
             datagram: Vec::new(),
             stopping: false,

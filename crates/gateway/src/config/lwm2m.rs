@@ -32,6 +32,8 @@ pub struct Lwm2m {
     pub mountpoint: String,
     /// Where further object definitions are read from.
     pub xml_dir: PathBuf,
+    /// How often that directory is looked at for changes; zero: at the start only.
+    pub xml_poll: Period,
     /// Whether the built-in object definitions are used.
     pub builtin_objects: bool,
     /// What happens to data without a definition.
@@ -75,6 +77,7 @@ impl Default for Lwm2m {
             update_msg_publish_condition: UpdatePublish::default(),
             mountpoint: "lwm2m/%e/".to_owned(),
             xml_dir: PathBuf::from("etc/lwm2m_xml"),
+            xml_poll: Period::seconds(1),
             builtin_objects: true,
             unknown_objects: UnknownObjects::default(),
             report: Report::default(),

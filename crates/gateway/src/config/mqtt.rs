@@ -20,10 +20,29 @@ pub struct Mqtt {
     pub protocol: MqttProtocol,
     /// Prefixes that an MQTT 5 Response Topic must have one of; none of them allows every topic.
     pub response_topic_prefixes: Vec<String>,
+    /// Retained commands that wait for their devices.
+    pub retained_commands: RetainedCommands,
     /// The broker inside of this process.
     pub embedded: Embedded,
     /// The broker elsewhere.
     pub external: External,
+}
+
+/// `[mqtt.retained_commands]`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct RetainedCommands {
+    /// How many; 0 keeps none.
+    pub entries: usize,
+    /// Bytes of all of them.
+    pub bytes: Size,
+}
+
+impl Default for RetainedCommands {
+    fn default() -> Self {
+        // A usual command and its index are about 700 bytes: 16 MB are reached before 100 000.
+        Self { entries: 100_000, bytes: Size::megabytes(16) }
+    }
 }
 
 /// Where the broker is.

@@ -105,6 +105,7 @@ fn the_sample_of_the_design_is_accepted() {
         update_msg_publish_condition = ""
         mountpoint = "lwm2m/%e/"
         xml_dir = "etc/lwm2m_xml"
+        xml_poll = "1s"
         builtin_objects = true
         unknown_objects = "raw"
         report = "all"

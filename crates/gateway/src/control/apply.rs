@@ -11,7 +11,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bridge::Bridge;
-use lwm2m::Models;
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use udpio::{Probe, Registrar};
@@ -21,9 +20,10 @@ use crate::config::{AccessRules, Config, Listener, Loaded};
 use crate::downlink::Commands;
 use crate::inbox::{Done, Input};
 use crate::listeners::{Gate, Gates, Opened, Slots, socket_options};
+use crate::objects::{Objects, Origin};
 use crate::pump::Subscriptions;
+use crate::settings;
 use crate::shard::Shared;
-use crate::{objects, settings};
 
 /// How long the shards get to do what they are told. Ending a million registrations takes a few
 /// seconds; a shard that takes this long is not coming back.
@@ -37,6 +37,8 @@ pub(crate) struct Machine {
     pub(crate) commands: Arc<Commands>,
     /// The subscriptions to commands.
     pub(crate) subscriptions: Arc<Subscriptions>,
+    /// The object definitions.
+    pub(crate) objects: Arc<Objects>,
     /// The pollers of the shards, in their order.
     pub(crate) registrars: Vec<Registrar>,
     /// The doors of the listeners.
@@ -60,7 +62,8 @@ struct Moves {
 struct Rules {
     settings: Arc<engine::Settings>,
     bridge: Bridge,
-    models: Option<Arc<Models>>,
+    /// Where object definitions come from, if that changes.
+    objects: Option<Origin>,
 }
 
 impl Inner {
@@ -79,7 +82,7 @@ impl Inner {
         }
         let moves = self.machine.open(turn, (&from, &before.bound), &to)?;
         let bound = bound(&before.bound, &moves, &to);
-        let rules = rules(&from, &to, &turn.slots).await?;
+        let rules = rules(&from, &to, &turn.slots)?;
         let (former, next) = (bridge(&from, &turn.slots)?, rules.bridge.clone());
         let topics_change = former.settings() != next.settings();
         if topics_change {
@@ -160,12 +163,9 @@ impl Machine {
         }
         self.end(&moves.ended).await;
         self.commands.set_bridge(rules.bridge.clone());
-        if let Some(models) = &rules.models {
-            self.commands.set_models(Arc::clone(models));
-            self.tell(|_| Input::Models(Arc::clone(models)));
-        }
-        let Rules { settings, bridge, .. } = &rules;
-        self.tell(|_| Input::Settings(Arc::clone(settings), Box::new(bridge.clone())));
+        let Rules { settings, bridge, objects } = rules;
+        self.take_definitions(objects).await;
+        self.tell(|_| Input::Settings(Arc::clone(&settings), Box::new(bridge.clone())));
         for (gate, settings) in &moves.adjusted {
             gate.adjust(settings);
             let (access, options) = (access(settings), socket_options(settings));
@@ -180,6 +180,18 @@ impl Machine {
             });
         }
         self.all_done().await;
+    }
+
+    /// Reads definitions from elsewhere. Files that cannot be used are passed over, so this cannot
+    /// fail.
+    async fn take_definitions(&self, origin: Option<Origin>) {
+        let Some(origin) = origin else { return };
+        self.objects.set_origin(origin);
+        let objects = Arc::clone(&self.objects);
+        if let Ok(Some(models)) = spawn_blocking(move || objects.look()).await {
+            self.shared.take_models(&models);
+            self.commands.set_models(models);
+        }
     }
 
     /// Ends listeners, whose sockets nobody reads any more, and their registrations.
@@ -221,17 +233,11 @@ async fn wait(mut all: mpsc::Receiver<Infallible>) {
     }
 }
 
-async fn rules(from: &Config, to: &Config, slots: &Slots) -> Result<Rules, ChangeError> {
-    let sources = |config: &Config| (config.lwm2m.xml_dir.clone(), config.lwm2m.builtin_objects);
-    let models = if sources(from) == sources(to) {
-        None
-    } else {
-        let config = to.clone();
-        let loading = spawn_blocking(move || objects::load(&config));
-        Some(loading.await.map_err(|_| ChangeError::Stopped)?)
-    };
+fn rules(from: &Config, to: &Config, slots: &Slots) -> Result<Rules, ChangeError> {
+    let origin = settings::objects(to);
+    let objects = (settings::objects(from) != origin).then_some(origin);
     let settings = Arc::new(settings::engine_settings(to, slots));
-    Ok(Rules { settings, bridge: bridge(to, slots)?, models })
+    Ok(Rules { settings, bridge: bridge(to, slots)?, objects })
 }
 
 fn bridge(config: &Config, slots: &Slots) -> Result<Bridge, ChangeError> {

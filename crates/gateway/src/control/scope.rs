@@ -6,7 +6,7 @@ use crate::config::{Config, Mqtt};
 ///
 /// `lwm2m.max_in_flight` is among them because the message layer, whose NSTART follows it, is made
 /// with it: a lower value holds at once, a higher one with the next start.
-const AT_START: [&str; 10] = [
+const AT_START: [&str; 11] = [
     "coap",
     "data_dir",
     "durability",
@@ -14,6 +14,7 @@ const AT_START: [&str; 10] = [
     "inbox",
     "log",
     "lwm2m.max_in_flight",
+    "lwm2m.xml_poll",
     "mqtt",
     "outbox",
     "shards",

@@ -9,6 +9,7 @@ mod paced;
 mod retained;
 mod shared;
 
+use std::collections::HashSet;
 use std::net::SocketAddr;
 use std::num::NonZeroU16;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use parking_lot::RwLock;
+use parking_lot::{Mutex, RwLock};
 use rmqtt::codec::types::Publish as Packet;
 use rmqtt::codec::v5::PublishProperties;
 use rmqtt::context::ServerContext;
@@ -32,7 +33,7 @@ use self::capture::{Capture, Watch};
 use self::paced::{Bounds, Paced, Totals};
 use self::retained::Retained;
 use self::shared::RoundRobin;
-use super::{Deliveries, Filter, FilterSet, MqttStats, Northbound, Publication, Qos};
+use super::{Deliveries, Filter, FilterSet, Incoming, MqttStats, Northbound, Publication, Qos};
 use super::{SubscribeError, packet_size};
 use crate::outbox::{Entry, Handover};
 
@@ -96,6 +97,9 @@ pub struct Embedded {
     /// Who publishes for us; one identity for all, as `no_local` and logs want it.
     publisher: Id,
     filters: Arc<RwLock<FilterSet>>,
+    /// Those that are subscribed, to know new ones.
+    subscribed: Mutex<HashSet<Filter>>,
+    deliveries: Arc<dyn Deliveries>,
     totals: Arc<Totals>,
     stats: Arc<MqttStats>,
     accepting: JoinHandle<()>,
@@ -130,7 +134,8 @@ impl Embedded {
             .build()
             .await;
         let totals = equip(&broker, config, &stats).await;
-        let capture = Capture::new(Arc::clone(&filters), deliveries, Arc::clone(&stats));
+        let capture =
+            Capture::new(Arc::clone(&filters), Arc::clone(&deliveries), Arc::clone(&stats));
         watch(&broker, capture, &totals, &stats).await;
         let server =
             MqttServer::new(broker.clone()).listener_by_id(listener, address.port()).build();
@@ -143,7 +148,18 @@ impl Embedded {
         stats.set_connected(true);
         let publisher = Id::from(broker.node.id(), PUBLISHER.into());
         let packet_max = usize::try_from(config.packet_max).unwrap_or(usize::MAX);
-        Ok(Self { broker, address, packet_max, publisher, filters, totals, stats, accepting })
+        Ok(Self {
+            broker,
+            address,
+            packet_max,
+            publisher,
+            filters,
+            subscribed: Mutex::default(),
+            deliveries,
+            totals,
+            stats,
+            accepting,
+        })
     }
 
     /// The address clients connect to, with the port that was given when port 0 was asked for.
@@ -191,6 +207,28 @@ impl Embedded {
                 ticket.release(Handover::Failed);
             }
         }
+    }
+
+    /// Delivers what is kept for new filters, as a broker does. In the background: shards that are
+    /// full hold commands back, and must not hold the events of others.
+    async fn repeat_retained(&self, new: Vec<Filter>) {
+        let mut kept = Vec::new();
+        for filter in &new {
+            let found = self.broker.extends.retain().await.get(&filter.as_str().into()).await;
+            kept.extend(found.unwrap_or_default());
+        }
+        if kept.is_empty() {
+            return;
+        }
+        self.deliveries.await_again(&new);
+        let deliveries = Arc::clone(&self.deliveries);
+        tokio::spawn(async move {
+            for (_, retain) in kept {
+                let incoming = capture::incoming(&retain.publish);
+                deliveries.deliver(Incoming { retained: true, ..incoming }).await;
+            }
+            deliveries.end_of_repetition();
+        });
     }
 
     /// Messages that wait for clients which are connected: those of absent ones are not ours to
@@ -243,7 +281,11 @@ impl Northbound for Embedded {
         if !self.connected() {
             return Err(SubscribeError::Closed);
         }
+        let all: HashSet<Filter> = filters.iter().cloned().collect();
         *self.filters.write() = filters.into_iter().collect();
+        let before = std::mem::replace(&mut *self.subscribed.lock(), all.clone());
+        let new: Vec<Filter> = all.difference(&before).cloned().collect();
+        self.repeat_retained(new).await;
         Ok(())
     }
 

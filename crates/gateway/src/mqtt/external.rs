@@ -22,7 +22,6 @@ use async_trait::async_trait;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::inbound::Inbound;
 use self::session::{Command, Session};
 use super::{Deliveries, Filter, MqttStats, Northbound, SubscribeError};
 use crate::outbox::Entry;
@@ -222,8 +221,7 @@ impl External {
         // has the bounds.
         let (inbox, batches) = mpsc::channel(1);
         let (commands, asked) = mpsc::channel(4);
-        let inbound = Inbound::new(deliveries, Arc::clone(&stats));
-        let session = Session::new(config, tls, (batches, asked), inbound, Arc::clone(&stats));
+        let session = Session::new(config, tls, (batches, asked), deliveries, Arc::clone(&stats));
         let task = tokio::spawn(session.run());
         Ok(Self { inbox, commands, stats, task })
     }

@@ -16,6 +16,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 
+use bridge::Delivery;
 pub use bridge::{Publication, Qos};
 pub use filter::{Filter, FilterError, FilterSet};
 pub use stats::{MqttStats, MqttStatsSnapshot};
@@ -31,7 +32,8 @@ pub struct Incoming {
     pub payload: Bytes,
     /// Quality of service with which it reached us.
     pub qos: Qos,
-    /// The RETAIN flag: the broker keeps it, or gave it out because we subscribed.
+    /// The broker keeps it. It may be published now, or be repeated because we subscribed: see
+    /// [`Deliveries::await_again`].
     pub retained: bool,
     /// Whether the sender marked it as a repetition.
     pub dup: bool,
@@ -43,12 +45,33 @@ pub struct Incoming {
     pub expiry: Option<Duration>,
 }
 
+impl Incoming {
+    /// The message as the contract reads it.
+    pub fn delivery(&self) -> Delivery<'_> {
+        Delivery {
+            topic: &self.topic,
+            payload: &self.payload,
+            response_topic: self.response_topic.as_deref(),
+            correlation: self.correlation.as_deref(),
+            expiry: self.expiry,
+            retained: self.retained,
+        }
+    }
+}
+
 /// Takes the messages that match our filters.
 #[async_trait]
 pub trait Deliveries: Send + Sync + 'static {
     /// Takes one message. Completes when a shard has taken it or it was refused: only then is it
     /// acknowledged to the broker, and only then does the next one of the same publisher follow.
     async fn deliver(&self, incoming: Incoming);
+
+    /// The broker is about to repeat the retained messages that it keeps for these filters, each
+    /// once and marked as retained: because we subscribe to them, not because anybody published.
+    fn await_again(&self, _filters: &[Filter]) {}
+
+    /// It has repeated them all.
+    fn end_of_repetition(&self) {}
 }
 
 /// A broker, wherever it runs.

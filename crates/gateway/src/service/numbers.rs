@@ -6,7 +6,9 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use crate::downlink::{CommandCounters, Commands};
 use crate::mqtt::{MqttStats, Northbound};
+use crate::objects::Objects;
 use crate::outbox::OutboxMonitor;
+use crate::shard::Shared;
 use crate::telemetry::{Metrics, Page, Source};
 
 pub(super) fn add_sources(
@@ -18,6 +20,74 @@ pub(super) fn add_sources(
     metrics.add_source(outbox.clone());
     metrics.add_source(Broker(northbound.stats()));
     metrics.add_source(FromBroker(commands.counters()));
+}
+
+pub(super) fn add_shared(metrics: &Metrics, objects: &Arc<Objects>, shared: &Arc<Shared>) {
+    metrics.add_source(Definitions(Arc::clone(objects), Arc::clone(shared)));
+    metrics.add_source(Retained(Arc::clone(shared)));
+}
+
+/// The object definitions.
+struct Definitions(Arc<Objects>, Arc<Shared>);
+
+impl fmt::Debug for Definitions {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Definitions")
+    }
+}
+
+impl Source for Definitions {
+    fn report(&self, page: &mut Page<'_>) -> fmt::Result {
+        let Self(objects, shared) = self;
+        let loaded = objects.loaded();
+        let changes = objects.counters().changes.load(Ordering::Relaxed);
+        page.gauge("objects", "Object definitions in use", loaded.definitions.len() as f64)?;
+        page.gauge(
+            "object_files_refused",
+            "Files in lwm2m.xml_dir that are not used",
+            loaded.refused() as f64,
+        )?;
+        page.gauge(
+            "object_versions_missing",
+            "Versions of objects that devices have and nobody defined",
+            shared.missing_versions.count() as f64,
+        )?;
+        page.counter("object_changes", "Changes of lwm2m.xml_dir taken over", changes)
+    }
+}
+
+/// The retained commands.
+struct Retained(Arc<Shared>);
+
+impl fmt::Debug for Retained {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Retained")
+    }
+}
+
+impl Source for Retained {
+    fn report(&self, page: &mut Page<'_>) -> fmt::Result {
+        let retained = &self.0.retained;
+        let (entries, bytes) = retained.level();
+        page.gauge("retained_entries", "Retained commands kept", entries as f64)?;
+        page.gauge("retained_bytes", "Their size", bytes as f64)?;
+        let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+        let counters = retained.counters();
+        page.counters(
+            "retained_commands",
+            "What happened to retained commands",
+            "what",
+            &[
+                ("kept", read(&counters.kept)),
+                ("repeated", read(&counters.repeated)),
+                ("handed_out", read(&counters.handed_out)),
+                ("delayed", read(&counters.delayed)),
+                ("removed", read(&counters.removed)),
+                ("expired", read(&counters.expired)),
+                ("full", read(&counters.full)),
+            ],
+        )
+    }
 }
 
 /// The MQTT side.

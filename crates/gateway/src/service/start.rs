@@ -24,11 +24,14 @@ use crate::http::{self, Alive, Health, Phase};
 use crate::inbox::{Inbox, InboxLimits};
 use crate::listeners::{Gate, Gates, Opened, Slots};
 use crate::mqtt::Northbound;
+use crate::mqtt::external::Protocol;
+use crate::objects::{self, MissingVersions, Objects};
 use crate::outbox::{Outbox, outboxes};
 use crate::pump::Subscriptions;
+use crate::retained::RetainedCommands;
 use crate::shard::{self, Parts, Seat, Shard, Shared};
 use crate::telemetry::Metrics;
-use crate::{objects, pump, settings};
+use crate::{pump, settings};
 
 /// How often the health page learns whether the broker is there.
 const HEALTH_STEP: std::time::Duration = std::time::Duration::from_millis(200);
@@ -51,7 +54,8 @@ impl Service {
         let data_dir = DataDir::lock(&config.data_dir, &listeners_shown(config))?;
         let slots = Slots::of(config);
         let bridge = Bridge::new(settings::bridge_settings(config, &slots))?;
-        let models = objects::load(config);
+        let objects = Arc::new(Objects::open(settings::objects(config)));
+        let models = objects.models();
         let count = usize::from(config.shard_count());
         let doors = bind(config, &slots, count)?;
         let coap = doors.bound.iter().map(|(name, address)| (name.clone(), *address)).collect();
@@ -78,6 +82,7 @@ impl Service {
             shared: Arc::clone(&shared),
             commands: Arc::clone(&commands),
             subscriptions: Arc::clone(&subscriptions),
+            objects: Arc::clone(&objects),
             registrars: pollers.iter().map(Poller::registrar).collect(),
             gates: doors.gates.clone(),
         };
@@ -86,20 +91,27 @@ impl Service {
             Core { config, slots: &slots, bridge: &bridge, models: &models, shared: &shared };
         let (shards, ended) = core.spawn(seats, &metrics, &health)?;
         numbers::add_sources(&metrics, &monitor, &northbound, &commands);
+        numbers::add_shared(&metrics, &objects, &shared);
         metrics.add_source(doors.gates);
         let control = Control::new(loaded, slots, doors.bound, machine);
         let to_broker = pump::run(reader, subscriptions);
-        let tasks = vec![
+        let mut tasks = vec![
             tokio::spawn(to_broker),
             tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
             tokio::spawn(memory::keep_small()),
         ];
+        let step = config.lwm2m.xml_poll.duration();
+        if !step.is_zero() {
+            let apply = models_for(Arc::clone(&shared), Arc::clone(&commands));
+            tasks.push(tokio::spawn(objects::watch(Arc::clone(&objects), step, apply)));
+        }
         health.enter(Phase::Running);
         let mut service = Self {
             addresses,
             shared,
             commands,
             control,
+            objects,
             shards,
             ended,
             northbound,
@@ -150,6 +162,16 @@ fn share(config: &Config, pollers: &[Poller]) -> Shared {
         inboxes: pollers.iter().map(|poller| Inbox::new(limits, poller.waker())).collect(),
         clock: Clock::new(),
         exact_filters: ExactFilters::default(),
+        missing_versions: MissingVersions::default(),
+        retained: RetainedCommands::new(settings::retained(config)),
+    }
+}
+
+/// Hands other definitions to everybody who reads payloads.
+fn models_for(shared: Arc<Shared>, commands: Arc<Commands>) -> impl Fn(Arc<Models>) + Send {
+    move |models| {
+        shared.take_models(&models);
+        commands.set_models(models);
     }
 }
 
@@ -203,6 +225,9 @@ async fn connect(
             };
             let external = settings::external(config, client_id)
                 .map_err(|error| StartError::Mqtt(format!("mqtt.external.url: {error}")))?;
+            if external.protocol == Protocol::V311 {
+                tracing::info!(event = "retained_commands_off", "MQTT 3.1.1 does not mark them");
+            }
             addresses.mqtt.clone_from(&config.mqtt.external.url);
             let client = crate::mqtt::external::External::start(external, deliveries)
                 .map_err(|error| StartError::Mqtt(error.to_string()))?;

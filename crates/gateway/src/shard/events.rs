@@ -11,6 +11,7 @@ use std::time::Duration;
 use bridge::{Bridge, Publication, Surroundings};
 use engine::{
     Command, CommandError, Completion, Device, Event, Instant, Intake, Reliability, ReplyTo,
+    UpdateContent,
 };
 use lwm2m::Models;
 
@@ -73,6 +74,19 @@ impl Uplink {
 
     pub(super) fn set_models(&mut self, models: Arc<Models>) {
         self.models = models;
+    }
+
+    pub(super) fn models(&self) -> &Models {
+        &self.models
+    }
+
+    pub(super) fn bridge(&self) -> &Bridge {
+        &self.bridge
+    }
+
+    /// A slot for the outcome of a command that comes from the shard itself.
+    pub(super) fn reserve(&self) -> Option<Reservation> {
+        self.outbox.reserve()
     }
 
     /// Reports a command that no device will ever see.
@@ -200,8 +214,10 @@ impl Shard {
         self.uplink.drain_backlog();
         while let Some(event) = self.server.poll_event() {
             self.report(&event);
+            self.check_versions(&event);
             self.keep_directory(&event);
             self.publish(now, &event);
+            self.hand_out_retained(now, &event);
         }
         let intake = if self.uplink.has_room() { Intake::Open } else { Intake::Full };
         self.server.set_intake(intake);
@@ -252,6 +268,15 @@ impl Shard {
             }
         };
         self.server.complete(now, reply_to, completion);
+    }
+
+    /// Says which versions of objects devices have that nobody defined.
+    fn check_versions(&mut self, event: &Event) {
+        if let Event::Registered { device, .. }
+        | Event::Updated { device, content: UpdateContent::WithLinks } = event
+        {
+            self.versions.look(device, self.uplink.models(), &self.shared.missing_versions);
+        }
     }
 
     /// Keeps the directory, the gates and the exact filters in step with the registrations.

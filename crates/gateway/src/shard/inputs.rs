@@ -36,6 +36,7 @@ impl Shard {
             Input::Models(models) => {
                 self.server.set_models(models.clone());
                 self.uplink.set_models(models);
+                self.versions.clear();
             }
             Input::Listen(seat) => self.listening.seat(*seat),
             Input::Adjust(number, access, options) => {
@@ -51,7 +52,7 @@ impl Shard {
         }
     }
 
-    fn submit(&mut self, now: Instant, input: CommandInput) {
+    pub(super) fn submit(&mut self, now: Instant, input: CommandInput) {
         let CommandInput { command, reservation, hops } = input;
         match self.server.submit(now, command) {
             Ok(_) => {

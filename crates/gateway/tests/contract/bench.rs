@@ -8,13 +8,15 @@ use std::path::PathBuf;
 use std::sync::atomic::{AtomicU16, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use gateway::config::{Config, Profile};
+use gateway::config::{Config, MqttMode, Profile};
+use gateway::mqtt::embedded::{Embedded, EmbeddedConfig};
 use gateway::service::Service;
 use serde_json::{Value as Json, json};
 use tokio::runtime::Runtime;
 
 use crate::coap::{ACK, CON, CONTENT_FORMAT, DELETE, LOCATION_PATH, Message, POST, RST};
-use crate::mqtt::{Received, V5};
+use crate::mqtt::{self, Inbox, Received, V5};
+use crate::recording_proxy::RecordingProxy;
 
 /// How long a row waits for what must come.
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,6 +47,13 @@ pub(crate) struct Gateway {
     mqtt: V5,
     coap: SocketAddr,
     pub(crate) profile: Profile,
+    external: Option<External>,
+}
+
+/// A broker of its own, and the line to it that can be cut.
+struct External {
+    proxy: RecordingProxy,
+    _broker: Embedded,
 }
 
 impl Gateway {
@@ -54,26 +63,85 @@ impl Gateway {
 
     /// Starts a gateway with two shards on free ports. `name` is unique among the tests.
     pub(crate) fn start_with(profile: Profile, name: &str, set: impl FnOnce(&mut Config)) -> Self {
-        let runtime = tokio::runtime::Builder::new_multi_thread()
-            .worker_threads(2)
-            .enable_all()
-            .build()
-            .unwrap();
+        Self::start_in(runtime(), profile, name, |config| {
+            set(config);
+            None
+        })
+    }
+
+    /// Starts a gateway with a broker outside of it.
+    pub(crate) fn start_external(
+        profile: Profile,
+        name: &str,
+        set: impl FnOnce(&mut Config),
+    ) -> Self {
+        let runtime = runtime();
+        let external = runtime.block_on(async {
+            let config = EmbeddedConfig {
+                bind: SocketAddr::from(([127, 0, 0, 1], 0)),
+                ..EmbeddedConfig::default()
+            };
+            let broker = Embedded::start(&config, Inbox::open()).await.expect("a broker");
+            External { proxy: RecordingProxy::start(broker.address()).await, _broker: broker }
+        });
+        Self::start_in(runtime, profile, name, |config| {
+            config.mqtt.mode = MqttMode::External;
+            config.mqtt.external.url = format!("mqtt://{}", external.proxy.address());
+            config.mqtt.external.reconnect_min = Duration::from_millis(20).into();
+            set(config);
+            Some(external)
+        })
+    }
+
+    fn start_in(
+        runtime: Runtime,
+        profile: Profile,
+        name: &str,
+        set: impl FnOnce(&mut Config) -> Option<External>,
+    ) -> Self {
         let mut config =
             Config { profile, shards: 2, data_dir: data_dir(profile, name), ..Config::default() };
         let any = SocketAddr::from(([127, 0, 0, 1], 0));
         config.listeners.values_mut().for_each(|listener| listener.bind = any);
         config.mqtt.embedded.bind = any;
         config.http.enabled = false;
-        set(&mut config);
+        let external = set(&mut config);
         let (service, mqtt) = runtime.block_on(async {
             let service = Service::start(&config, 0).await.expect("the gateway starts");
-            let mqtt = V5::connect(service.addresses().broker.unwrap(), "application");
+            let outside = external.as_ref().map(|external| external._broker.address());
+            let broker = outside.or(service.addresses().broker).unwrap();
+            let mqtt = V5::connect(broker, "application");
             mqtt.subscribe("#", 2).await;
+            mqtt::until("the gateway is connected", || service.connected()).await;
             (service, mqtt)
         });
         let coap = service.addresses().coap[0].1;
-        Self { runtime, service: Some(service), mqtt, coap, profile }
+        Self { runtime, service: Some(service), mqtt, coap, profile, external }
+    }
+
+    /// Cuts the line to the external broker; `meanwhile` happens while it is away.
+    pub(crate) fn cut(&self, meanwhile: impl FnOnce()) {
+        let proxy = &self.external.as_ref().expect("an external broker").proxy;
+        let service = self.service.as_ref().unwrap();
+        proxy.let_through(false);
+        proxy.cut();
+        self.runtime.block_on(mqtt::until("the gateway is away", || !service.connected()));
+        meanwhile();
+        proxy.let_through(true);
+        self.runtime.block_on(mqtt::until("the gateway is back", || service.connected()));
+    }
+
+    /// Publishes a message that the broker keeps; an empty one removes it.
+    pub(crate) fn retain(&self, topic: &str, payload: &str) {
+        self.runtime.block_on(self.mqtt.publish(topic, payload, 1, true));
+    }
+
+    /// Waits until the gateway has everything that was published so far: a broker outside of it
+    /// acknowledges before it passes on.
+    pub(crate) fn heard(&self) {
+        let mut nobody = self.device(&unique_name());
+        nobody.publish(&json!({"msgType": "read", "data": {"path": "/3/0/15"}}));
+        assert_eq!(nobody.published().json["data"]["reason"], "unknown_device");
     }
 
     pub(crate) fn publish(&self, topic: &str, payload: &str) {
@@ -87,7 +155,15 @@ impl Gateway {
         properties: rumqttc_v5::PublishProperties,
     ) {
         let options = rumqttc_v5::PublishOptions::new(rumqttc_v5::QoS::AtLeastOnce);
-        let options = options.properties(properties);
+        self.publish_options(topic, payload, options.properties(properties));
+    }
+
+    pub(crate) fn publish_options(
+        &self,
+        topic: &str,
+        payload: &str,
+        options: rumqttc_v5::PublishOptions,
+    ) {
         let (topic, payload) = (topic.to_owned(), payload.as_bytes().to_vec());
         self.runtime.block_on(async {
             let notice = self.mqtt.client.publish_tracked(topic, payload, options).await.unwrap();
@@ -132,6 +208,11 @@ impl Gateway {
             .collect();
         assert!(failed.is_empty(), "{:?}: {} rows failed: {failed:#?}", self.profile, failed.len());
     }
+}
+
+fn runtime() -> Runtime {
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    builder.worker_threads(2).enable_all().build().unwrap()
 }
 
 impl Drop for Gateway {

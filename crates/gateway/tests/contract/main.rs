@@ -11,6 +11,14 @@
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod mqtt;
 
+#[path = "../common/recording_proxy.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod recording_proxy;
+
+#[path = "../common/wire.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod wire;
+
 /// A test per profile for a function that takes one.
 macro_rules! in_both_profiles {
     ($($table:ident),* $(,)?) => { $(
@@ -35,6 +43,7 @@ mod answers;
 mod bad_input;
 mod commands;
 mod content;
+mod definitions;
 mod exchanges;
 mod northbound;
 mod notifications;
@@ -42,4 +51,5 @@ mod queue_mode;
 mod refusals;
 mod registration;
 mod registration_life;
+mod retained;
 mod settings;

@@ -217,10 +217,10 @@ fn bad_response_topics(device: &mut Device<'_>) {
     device.expect_nothing();
 }
 
-fn message_expiry(device: &mut Device<'_>) {
+pub(crate) fn message_expiry(device: &mut Device<'_>) {
     let first = device.command(&delete(1));
     let expiry =
-        PublishProperties { message_expiry_interval: Some(1), ..PublishProperties::default() };
+        PublishProperties { message_expiry_interval: Some(2), ..PublishProperties::default() };
     let topic = format!("{}dn/dm", device.prefix);
     device.gateway.publish_with(&topic, &delete(2).to_string(), expiry);
     let published = device.published();

@@ -80,7 +80,7 @@ impl ModelsBuilder {
     /// Of two that conflict the first stays, so files are best added in the order of their names.
     pub fn add_file(&mut self, name: &str, bytes: &[u8]) -> FileOutcome {
         match xml::parse(bytes) {
-            Ok(model) => self.add(name, model),
+            Ok(model) => self.add_model(name, Arc::new(model)),
             Err(XmlError::NotADefinition) => FileOutcome::NotADefinition,
             Err(error) => {
                 FileOutcome::Refused(RefusedFile::Unreadable { file: name.to_owned(), error })
@@ -88,9 +88,11 @@ impl ModelsBuilder {
         }
     }
 
-    fn add(&mut self, file: &str, model: ObjectModel) -> FileOutcome {
+    /// Adds what [`xml::parse`] read from the file, so that a file that did not change need not be
+    /// read again. Otherwise as [`ModelsBuilder::add_file`].
+    pub fn add_model(&mut self, file: &str, model: Arc<ObjectModel>) -> FileOutcome {
         let key @ (id, version) = (model.id, model.version);
-        if self.models.objects.get(&key).is_some_and(|known| **known == model) {
+        if self.models.objects.get(&key) == Some(&model) {
             self.sources.entry(key).or_insert_with(|| file.into());
             return FileOutcome::Same { id, version };
         }
@@ -100,8 +102,18 @@ impl ModelsBuilder {
         }
         let name = model.name.clone();
         self.sources.insert(key, file.into());
-        self.models.objects.insert(key, Arc::new(model));
+        self.models.objects.insert(key, model);
         FileOutcome::Loaded { id, version, name }
+    }
+
+    /// Which file the definition of an object comes from; none for a built-in one.
+    pub fn source(&self, id: u16, version: Version) -> Option<&Arc<str>> {
+        self.sources.get(&(id, version))
+    }
+
+    /// Everything that was taken so far.
+    pub const fn models(&self) -> &Models {
+        &self.models
     }
 
     /// The set with everything that was taken.

@@ -45,7 +45,8 @@ impl Handler for Capture {
     }
 }
 
-fn incoming(publish: &Publish) -> Incoming {
+/// A message as the rest of the program sees it.
+pub(super) fn incoming(publish: &Publish) -> Incoming {
     let properties = publish.properties.as_ref();
     Incoming {
         topic: publish.topic.to_string(),

@@ -5,6 +5,7 @@
 //! 4), and then first what an earlier connection left open. Order among messages is the business
 //! of [`super::lane`], bytes that of [`super::connection`].
 
+use std::collections::HashSet;
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::pin::pin;
@@ -16,15 +17,15 @@ use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::ExternalConfig;
 use super::backoff::Backoff;
 use super::connection::{Buffers, Lost, establish};
 use super::inbound::{Delivered, Inbound};
 use super::lane::{Lane, Next, Outgoing};
-use super::subscription::{Gate, Pending, Reply};
+use super::subscription::{Gate, Pending, Repetition, Reply};
 use super::transport::{Stream, Tls};
 use super::wire::{Ack, Answer, FromBroker, PacketId, Welcome};
-use crate::mqtt::{Filter, FilterSet, MqttStats};
+use super::{ExternalConfig, Protocol};
+use crate::mqtt::{Deliveries, Filter, FilterSet, MqttStats};
 use crate::outbox::Entry;
 
 /// What the rest of the program asks of the session.
@@ -56,6 +57,10 @@ pub(super) struct Session {
     pub(super) wanted: Vec<Filter>,
     pub(super) filters: FilterSet,
     pub(super) pending: Option<Pending>,
+    /// Filters that the broker has in this session.
+    pub(super) granted: HashSet<Filter>,
+    pub(super) repetition: Repetition,
+    pub(super) deliveries: Arc<dyn Deliveries>,
     inbound: Inbound,
     backoff: Backoff,
     closing: Option<Closing>,
@@ -78,9 +83,10 @@ impl Session {
         config: ExternalConfig,
         tls: Tls,
         channels: (mpsc::Receiver<Vec<Entry>>, mpsc::Receiver<Command>),
-        inbound: Inbound,
+        deliveries: Arc<dyn Deliveries>,
         stats: Arc<MqttStats>,
     ) -> Self {
+        let inbound = Inbound::new(Arc::clone(&deliveries), Arc::clone(&stats));
         let (inbox, commands) = channels;
         let backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
         let [chance, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
@@ -95,6 +101,9 @@ impl Session {
             wanted: Vec::new(),
             filters: FilterSet::default(),
             pending: None,
+            granted: HashSet::new(),
+            repetition: Repetition::Over,
+            deliveries,
             inbound,
             backoff,
             closing: None,
@@ -323,6 +332,15 @@ impl Session {
             }
             // Nothing is taken any more while we close: the broker keeps it for the next start.
             FromBroker::Message(_) if self.closing.is_some() => {}
+            // 3.1.1 marks a message as retained only when it repeats it for a subscription, and a
+            // command that is not known to be retained when it is published is not kept.
+            FromBroker::Message(arrived)
+                if arrived.incoming.retained && self.config.protocol == Protocol::V311 =>
+            {
+                if let Some(ack) = arrived.ack {
+                    acknowledge(ack, io)?;
+                }
+            }
             FromBroker::Message(arrived) => {
                 if let Some(ack) = self.inbound.take(*arrived, &self.filters).await {
                     acknowledge(ack, io)?;
@@ -363,6 +381,7 @@ impl Session {
         let ours = usize::try_from(self.config.packet_max).unwrap_or(usize::MAX);
         self.packet_max = ours.min(welcome.packet_max);
         self.inbound.on_connected(welcome.session_present);
+        self.on_session(welcome.session_present);
         let (received, again) = self.lane.on_connected(welcome, self.config.inflight_max);
         received.into_iter().for_each(|message| taken(message, &self.stats));
         MqttStats::add(&self.stats.resent, again);
@@ -376,6 +395,8 @@ impl Session {
         self.stats.set_connected(false);
         self.lane.on_lost();
         self.give_up_subscription();
+        // What was not repeated on this connection is no less kept for that.
+        self.repetition = Repetition::Over;
         let broker = &self.config.address;
         match lost {
             Lost::Refused(reason) => {
@@ -387,8 +408,9 @@ impl Session {
         }
     }
 
-    fn on_tick(&self, io: &mut Buffers) -> Result<(), Lost> {
+    fn on_tick(&mut self, io: &mut Buffers) -> Result<(), Lost> {
         let now = Instant::now();
+        self.check_repetition(now);
         self.check_subscription(now)?;
         io.keep_alive(now)
     }

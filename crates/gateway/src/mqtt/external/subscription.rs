@@ -4,6 +4,7 @@
 //! Which filters are wanted is decided outside; [`super::session`] says when.
 
 use std::collections::HashSet;
+use std::time::Duration;
 
 use tokio::sync::oneshot;
 use tokio::time::Instant;
@@ -45,7 +46,38 @@ pub(super) struct Pending {
 /// broker's packet limit.
 const SUBSCRIBE_MAX: usize = 64;
 
+/// How far the broker is with the retained messages of a new subscription. They have no last one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Repetition {
+    /// None is under way.
+    Over,
+    /// Asked for, not granted yet.
+    Begun,
+    /// Taken to be over then.
+    Until(Instant),
+}
+
+/// Brokers send them right behind the SUBACK, at most [`super::RECEIVE_MAX`] at once: 100 000 of
+/// them over a line of 50 ms take 20 s.
+const REPETITION_MAX: Duration = Duration::from_secs(30);
+
 impl Session {
+    /// The connection tells whether the broker still has what it was asked for.
+    pub(super) fn on_session(&mut self, is_present: bool) {
+        if !is_present {
+            self.granted.clear();
+        }
+    }
+
+    pub(super) fn check_repetition(&mut self, now: Instant) {
+        if let Repetition::Until(end) = self.repetition
+            && end <= now
+        {
+            self.repetition = Repetition::Over;
+            self.deliveries.end_of_repetition();
+        }
+    }
+
     pub(super) fn set_wanted(&mut self, filters: Vec<Filter>) -> Vec<Filter> {
         self.filters = filters.iter().cloned().collect();
         std::mem::replace(&mut self.wanted, filters)
@@ -59,6 +91,7 @@ impl Session {
     ) -> Result<(), Lost> {
         let old = self.set_wanted(filters);
         for gone in difference(&old, &self.wanted).chunks(SUBSCRIBE_MAX) {
+            self.granted.retain(|filter| !gone.contains(filter));
             if let Some(packet) = self.lane.take_id() {
                 io.wire.unsubscribe(packet, gone, &mut io.output)?;
                 // Nobody waits for the answer, and it names no message.
@@ -97,7 +130,13 @@ impl Session {
         let Some(packet) = self.lane.take_id() else {
             return Err(Lost::Broken("all packet identifiers are in use".to_owned()));
         };
-        io.wire.subscribe(packet, &filters, &mut io.output)?;
+        let new: Vec<Filter> =
+            filters.iter().filter(|filter| !self.granted.contains(filter)).cloned().collect();
+        if !new.is_empty() {
+            self.deliveries.await_again(&new);
+            self.repetition = Repetition::Begun;
+        }
+        io.wire.subscribe(packet, &filters, &self.granted, &mut io.output)?;
         let since = Instant::now();
         self.pending = Some(Pending { packet, filters, rest, refusal, reply, since });
         Ok(())
@@ -114,6 +153,12 @@ impl Session {
         };
         self.lane.give_back(packet);
         tracing::info!(event = "mqtt_subscribed", filters = pending.filters.len() - refused.len());
+        if self.repetition == Repetition::Begun {
+            self.repetition = Repetition::Until(Instant::now() + REPETITION_MAX);
+        }
+        let is_refused = |index| refused.iter().any(|(other, _)| *other == index);
+        let granted = pending.filters.iter().enumerate().filter(|(index, _)| !is_refused(*index));
+        self.granted.extend(granted.map(|(_, filter)| filter.clone()));
         // Events still flow: a fleet that cannot be commanded is better than one that is silent.
         // The next connection tries again.
         for (index, reason) in refused {

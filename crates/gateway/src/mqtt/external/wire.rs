@@ -3,6 +3,7 @@
 //! What a packet means for the messages under way is the business of [`super::lane`] and
 //! [`super::session`].
 
+use std::collections::HashSet;
 use std::num::{NonZeroU16, NonZeroU32};
 use std::time::Duration;
 
@@ -11,7 +12,7 @@ use rmqtt_codec::types::{MQTT_LEVEL_311, Protocol as Level, Publish, QoS};
 use rmqtt_codec::v3::{self, ConnectAckReason as ConnectAckReasonV3, SubscribeReturnCode};
 use rmqtt_codec::v5::{
     self, ConnectAckReason, DisconnectReasonCode, PublishAck, PublishAck2, PublishAck2Reason,
-    PublishAckReason, PublishProperties, SubscribeAckReason, SubscriptionOptions,
+    PublishAckReason, PublishProperties, RetainHandling, SubscribeAckReason, SubscriptionOptions,
 };
 use tokio_util::codec::{Decoder, Encoder};
 
@@ -267,20 +268,27 @@ impl Wire {
         )
     }
 
+    /// `granted` are filters that the broker has from before: it must not repeat what it keeps for
+    /// them. 3.1.1 cannot say so.
     pub(super) fn subscribe(
         &mut self,
         packet_id: PacketId,
         filters: &[Filter],
+        granted: &HashSet<Filter>,
         out: &mut BytesMut,
     ) -> Result<(), WireError> {
         // Our own messages must not come back, and the RETAIN flag must tell whether a command was
         // stored; 3.1.1 knows neither.
-        let options = SubscriptionOptions {
+        let options = |filter: &Filter| SubscriptionOptions {
             qos: QoS::AtLeastOnce,
             no_local: true,
             retain_as_published: true,
-            ..SubscriptionOptions::default()
+            retain_handling: match granted.contains(filter) {
+                true => RetainHandling::NoAtSubscribe,
+                false => RetainHandling::AtSubscribe,
+            },
         };
+        let with_options = |filter: &Filter| (filter.as_str().into(), options(filter));
         let texts = || filters.iter().map(|filter| filter.as_str().into());
         self.encode(
             out,
@@ -293,7 +301,7 @@ impl Wire {
                     packet_id,
                     id: None,
                     user_properties: Vec::new(),
-                    topic_filters: texts().map(|filter| (filter, options)).collect(),
+                    topic_filters: filters.iter().map(with_options).collect(),
                 })
             },
         )
