@@ -6,7 +6,7 @@
 use lwm2m::EndpointName;
 
 use crate::publication::{Publication, Qos};
-use crate::settings::{Settings, SettingsError, TopicSetting};
+use crate::settings::{Lifecycle, Settings, SettingsError, TopicSetting};
 use crate::topic::{Address, Named, Template, Wildcards};
 
 /// The settings and their compiled topics.
@@ -35,27 +35,27 @@ pub(crate) enum Channel {
     Update,
     /// Notifications of object 5 in profile emqx5.
     Firmware,
-    Lifecycle,
+    Lifecycle(Lifecycle),
 }
 
 impl Channel {
-    const ALL: [Self; 6] = [
-        Self::Response,
-        Self::Notify,
-        Self::Register,
-        Self::Update,
-        Self::Firmware,
-        Self::Lifecycle,
-    ];
+    /// Every one, those of the steady path first.
+    fn all() -> impl Iterator<Item = Self> {
+        let usual = [Self::Response, Self::Notify, Self::Register, Self::Update, Self::Firmware];
+        usual.into_iter().chain(Lifecycle::ALL.into_iter().map(Self::Lifecycle))
+    }
 
-    const fn key(self) -> &'static str {
+    fn key(self, settings: &Settings) -> &'static str {
         match self {
             Self::Response => "topics.response",
             Self::Notify => "topics.notify",
             Self::Register => "topics.register",
             Self::Update => "topics.update",
             Self::Firmware => "mountpoint with /v1/up/dm",
-            Self::Lifecycle => "topics.lifecycle",
+            Self::Lifecycle(event) if settings.topics.lifecycle.own.contains_key(&event) => {
+                event.key()
+            }
+            Self::Lifecycle(_) => "topics.lifecycle",
         }
     }
 
@@ -112,7 +112,7 @@ impl Contract {
             for (channel, template) in self.mounts.iter().flat_map(|mount| &mount.channels) {
                 if template.overlaps(command) {
                     return Err(SettingsError::Loop {
-                        key: channel.key().to_owned(),
+                        key: channel.key(&self.settings).to_owned(),
                         topic: template.to_string(),
                         command: command.to_string(),
                     });
@@ -239,14 +239,15 @@ impl Mount {
         if !command.names_endpoint() {
             return Err(SettingsError::NoEndpoint { topic });
         }
-        let mut channels = Vec::with_capacity(Channel::ALL.len());
-        for channel in Channel::ALL {
+        let mut channels = Vec::new();
+        for channel in Channel::all() {
             let topic = match (channel, setting(settings, channel)) {
                 (_, Some(setting)) => format!("{mountpoint}{}", setting.topic),
                 (Channel::Firmware, None) => format!("{mountpoint}{FIRMWARE_TOPIC}"),
                 (_, None) => continue,
             };
-            channels.push((channel, compile(channel.key(), &topic, Wildcards::Forbidden)?));
+            let key = channel.key(settings);
+            channels.push((channel, compile(key, &topic, Wildcards::Forbidden)?));
         }
         Ok(Self { number, filter: command.filter(), command, channels })
     }
@@ -270,13 +271,13 @@ fn compile(key: &str, topic: &str, wildcards: Wildcards) -> Result<Template, Set
 }
 
 /// The setting of a topic; `None` when it has none of its own or is off.
-const fn setting(settings: &Settings, channel: Channel) -> Option<&TopicSetting> {
+fn setting(settings: &Settings, channel: Channel) -> Option<&TopicSetting> {
     match channel {
         Channel::Response => Some(&settings.topics.response),
         Channel::Notify => Some(&settings.topics.notify),
         Channel::Register => Some(&settings.topics.register),
         Channel::Update => Some(&settings.topics.update),
-        Channel::Lifecycle => settings.topics.lifecycle.as_ref(),
+        Channel::Lifecycle(event) => settings.topics.lifecycle.topic(event),
         Channel::Firmware => None,
     }
 }

@@ -30,8 +30,9 @@ pub use downlink::{Downlink, Fault, ValueFault};
 pub use origin::auto_observe_origin;
 pub use publication::{Delivery, Publication, Qos};
 pub use settings::{
-    COMMAND_PAYLOAD_MAX, FirmwareNotify, Profile, Report, ResponseTopics, Settings, SettingsError,
-    StaleNotifications, TopicSetting, Topics, UnknownObjects, UpdateCondition,
+    COMMAND_PAYLOAD_MAX, FirmwareNotify, Lifecycle, LifecycleTopics, Profile, Report,
+    ResponseTopics, Settings, SettingsError, StaleNotifications, TopicSetting, Topics,
+    UnknownObjects, UpdateCondition,
 };
 pub use topic::TemplateError;
 pub use uplink::{Finished, Notified, Surroundings};

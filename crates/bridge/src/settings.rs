@@ -98,8 +98,8 @@ pub struct Topics {
     pub register: TopicSetting,
     /// Updates.
     pub update: TopicSetting,
-    /// Ends of registrations and address changes, which EMQX does not publish; `None` is off.
-    pub lifecycle: Option<TopicSetting>,
+    /// What else happens to a registration, which EMQX does not publish.
+    pub lifecycle: LifecycleTopics,
 }
 
 impl Default for Topics {
@@ -110,7 +110,104 @@ impl Default for Topics {
             notify: TopicSetting::new("up/notify"),
             register: TopicSetting::new("up/resp"),
             update: TopicSetting::new("up/resp"),
-            lifecycle: None,
+            lifecycle: LifecycleTopics::default(),
+        }
+    }
+}
+
+/// Something that happens to a registration besides Register and Update.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Lifecycle {
+    /// The device said goodbye.
+    Deregistered,
+    /// The lifetime has passed and the grace runs.
+    Late,
+    /// The grace has passed too.
+    Expired,
+    /// The same name registered again.
+    Replaced,
+    /// An operator ended the registration.
+    Kicked,
+    /// A device in queue mode is taken to have fallen asleep.
+    Asleep,
+    /// It said something after that.
+    Awake,
+    /// A device is at another address now.
+    AddressChanged,
+    /// A device proved itself from another address, which the settings refuse.
+    AddressRefused,
+    /// A Register was refused.
+    Rejected,
+}
+
+impl Lifecycle {
+    /// Every one.
+    pub const ALL: [Self; 10] = [
+        Self::Deregistered,
+        Self::Late,
+        Self::Expired,
+        Self::Replaced,
+        Self::Kicked,
+        Self::Asleep,
+        Self::Awake,
+        Self::AddressChanged,
+        Self::AddressRefused,
+        Self::Rejected,
+    ];
+
+    /// The msgType, and the key of its topic.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Deregistered => "deregistered",
+            Self::Late => "late",
+            Self::Expired => "expired",
+            Self::Replaced => "replaced",
+            Self::Kicked => "kicked",
+            Self::Asleep => "asleep",
+            Self::Awake => "awake",
+            Self::AddressChanged => "address_changed",
+            Self::AddressRefused => "address_refused",
+            Self::Rejected => "rejected",
+        }
+    }
+
+    /// The setting of its topic.
+    pub(crate) const fn key(self) -> &'static str {
+        match self {
+            Self::Deregistered => "topics.lifecycle.deregistered",
+            Self::Late => "topics.lifecycle.late",
+            Self::Expired => "topics.lifecycle.expired",
+            Self::Replaced => "topics.lifecycle.replaced",
+            Self::Kicked => "topics.lifecycle.kicked",
+            Self::Asleep => "topics.lifecycle.asleep",
+            Self::Awake => "topics.lifecycle.awake",
+            Self::AddressChanged => "topics.lifecycle.address_changed",
+            Self::AddressRefused => "topics.lifecycle.address_refused",
+            Self::Rejected => "topics.lifecycle.rejected",
+        }
+    }
+}
+
+/// The topics of [`Lifecycle`] events; all are off by default.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct LifecycleTopics {
+    /// For those without a topic of their own; `None` is off.
+    pub common: Option<TopicSetting>,
+    /// Topics of their own; `None` turns one off.
+    pub own: BTreeMap<Lifecycle, Option<TopicSetting>>,
+}
+
+impl LifecycleTopics {
+    /// One topic for all of them.
+    pub fn all(topic: &str) -> Self {
+        Self { common: Some(TopicSetting::new(topic)), own: BTreeMap::new() }
+    }
+
+    /// The topic of an event, unless it is off.
+    pub fn topic(&self, event: Lifecycle) -> Option<&TopicSetting> {
+        match self.own.get(&event) {
+            Some(own) => own.as_ref(),
+            None => self.common.as_ref(),
         }
     }
 }

@@ -6,6 +6,7 @@
 
 mod answer;
 mod content;
+mod lifecycle;
 mod notification;
 mod registration;
 mod report;
@@ -21,7 +22,7 @@ use crate::bridge::Bridge;
 use crate::contract::{Channel, Contract, Place};
 use crate::origin::Asked;
 use crate::publication::Publication;
-use crate::settings::{UnknownObjects, UpdateCondition};
+use crate::settings::{Lifecycle, UnknownObjects, UpdateCondition};
 use crate::topic::Address;
 
 /// What reading a payload takes besides the event.
@@ -156,12 +157,22 @@ impl Bridge {
             Event::Sent { device, format, body, .. } => {
                 self.sent(device, *format, body, surroundings, out);
             }
-            Event::Deregistered { device }
-            | Event::Late { device }
-            | Event::Expired { device }
-            | Event::Replaced { device }
-            | Event::Kicked { device }
-            | Event::AddressChanged { device, .. } => self.lifecycle(event.name(), device, out),
+            Event::Deregistered { device } => self.lifecycle(Lifecycle::Deregistered, device, out),
+            Event::Late { device } => self.lifecycle(Lifecycle::Late, device, out),
+            Event::Expired { device } => self.lifecycle(Lifecycle::Expired, device, out),
+            Event::Replaced { device } => self.lifecycle(Lifecycle::Replaced, device, out),
+            Event::Kicked { device } => self.lifecycle(Lifecycle::Kicked, device, out),
+            Event::Asleep { device } => self.lifecycle(Lifecycle::Asleep, device, out),
+            Event::Awake { device } => self.lifecycle(Lifecycle::Awake, device, out),
+            Event::AddressChanged { device, from } => {
+                let other = Some(("formerAddress", from));
+                self.lifecycle_with(Lifecycle::AddressChanged, device, other, out);
+            }
+            Event::AddressRefused { device, refused } => {
+                let other = Some(("refusedAddress", refused));
+                self.lifecycle_with(Lifecycle::AddressRefused, device, other, out);
+            }
+            Event::Rejected(rejection) => self.rejected(rejection, out),
             Event::Noted(_) => {}
         }
     }

@@ -11,6 +11,7 @@
 //! | `coap rearmed observe=N` | the answer when that observation is set up again |
 //! | `coap automatic PATH observe=N` | the answer to an observe that no command asked for |
 //! | `coap register`, `coap update` | query, and links on the next line |
+//! | `life EVENT [NAME]` | something that happens to the registration of `EP`, or to `NAME` |
 //! | `json answer TOPIC [PROFILE]` | what is published of the last of these, and where |
 //! | `json refused TOPIC`, `json report` | a command that is refused, and its report |
 //! | `json dropped` | a message that nothing comes of |
@@ -19,11 +20,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::sync::Arc;
 
 use bridge::{
-    Bridge, Delivery, Downlink, Finished, Notified, Profile, Publication, Settings, Surroundings,
+    Bridge, Delivery, Downlink, Finished, LifecycleTopics, Notified, Profile, Publication,
+    Settings, Surroundings,
 };
 use engine::{
     Answer, Arrival, Code, Command, CommandError, Device, Event, Freshness, Instant, ObserveCause,
-    Observed, Origin, Peer, RegisteredInfo, RegistrationId, UpdateContent,
+    Observed, Origin, Peer, RegisteredInfo, RegistrationFault, RegistrationId, Rejection,
+    UpdateContent,
 };
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::registration::{Lifetime, ObjectLinks, Parameters};
@@ -89,7 +92,7 @@ impl Page {
     fn new(profile: Profile) -> Self {
         Self {
             profile,
-            bridge: Bridge::new(Settings::of(profile)).expect("the default settings"),
+            bridge: Bridge::new(settings(profile)).expect("settings of the page"),
             models: Models::builtin(),
             device: device(RegisteredInfo::default()),
             command: None,
@@ -126,6 +129,7 @@ impl Page {
                     self.check(block, Some(topic));
                 }
             }
+            ["life", event, ref name @ ..] => self.life(event, name.first().copied()),
             ["coap", "request"] => {
                 assert_eq!(self.request(), block.text.trim_end(), "line {}", block.line);
             }
@@ -166,7 +170,10 @@ impl Page {
         let found = String::from_utf8(publication.payload.clone()).expect("UTF-8");
         assert_eq!(found, compact(&block.text), "line {}", block.line);
         if let Some(topic) = topic {
-            assert_eq!(publication.topic, format!("lwm2m/EP/{topic}"), "line {}", block.line);
+            // One that is not about `EP` is written out.
+            let whole = topic.starts_with("lwm2m/");
+            let topic = if whole { topic.to_owned() } else { format!("lwm2m/EP/{topic}") };
+            assert_eq!(publication.topic, topic, "line {}", block.line);
         }
         self.checked += 1;
     }
@@ -269,11 +276,38 @@ impl Page {
         self.uplink(&Event::Updated { device, content: UpdateContent::WithLinks });
     }
 
+    fn life(&mut self, event: &str, name: Option<&str>) {
+        let device = self.device.clone();
+        let other = Peer::new(0, device.peer.local(), ([192, 0, 2, 6], 40001).into());
+        let event = match event {
+            "deregistered" => Event::Deregistered { device },
+            "asleep" => Event::Asleep { device },
+            "address_changed" => Event::AddressChanged { device, from: other },
+            "address_refused" => Event::AddressRefused { device, refused: other },
+            "rejected" => Event::Rejected(Box::new(Rejection {
+                peer: device.peer,
+                endpoint: name.and_then(|name| EndpointName::parse(name).ok()),
+                name: name.map(str::to_owned),
+                code: Code::BAD_REQUEST,
+                reason: RegistrationFault::EndpointUnusable.name(),
+            })),
+            other => panic!("no event {other}"),
+        };
+        self.uplink(&event);
+    }
+
     fn uplink(&mut self, event: &Event) {
         self.published.clear();
         let surroundings = Surroundings { models: &self.models, wall_ms: 0 };
         self.bridge.uplink(event, surroundings, &mut self.published);
     }
+}
+
+/// The defaults, and a topic for the life cycle.
+fn settings(profile: Profile) -> Settings {
+    let mut settings = Settings::of(profile);
+    settings.topics.lifecycle = LifecycleTopics::all("up/life");
+    settings
 }
 
 const fn method(mode: WriteMode) -> &'static str {

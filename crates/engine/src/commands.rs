@@ -16,7 +16,7 @@ use crate::event::{CommandFinished, Event, RegisteredInfo};
 use crate::identity::{CommandId, Identity};
 use crate::interface::management::{self, Prepared};
 use crate::observations::Observation;
-use crate::queue::{Accepted, Flight, Observing, Queue, Room, Window};
+use crate::queue::{Accepted, Flight, Observing, Queue, Room};
 use crate::registry::{Key, Registration, Route, Stage};
 use crate::server::Server;
 
@@ -228,7 +228,7 @@ impl Server {
         let Some(&key) = self.exchanges.get(&exchange) else { return };
         // An answer is proven by its token. From an address that the settings refuse it counts, but
         // the address does not.
-        if self.admit(key, peer, identity) {
+        if self.admit(now, key, peer, identity) {
             self.on_sign_of_life(now, key);
             self.on_proof_of_address(key);
         }
@@ -253,11 +253,9 @@ impl Server {
 
     pub(crate) fn on_timed_out(&mut self, now: Instant, exchange: ExchangeId, acked: bool) {
         let Some(&key) = self.exchanges.get(&exchange) else { return };
-        if let Some(registration) = self.registry.get_mut(key) {
-            let queue = registration.queue.as_deref();
-            if !queue.is_some_and(|queue| queue.slept_over(exchange)) {
-                registration.window = Window::Closed; // Fact 22.
-            }
+        let queue = self.registry.get(key).and_then(|found| found.queue.as_deref());
+        if !queue.is_some_and(|queue| queue.slept_over(exchange)) {
+            self.on_silence(key);
         }
         self.keep_credit(key);
         self.end_exchange(now, key, exchange, CommandError::Timeout { acked });

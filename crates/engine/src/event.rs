@@ -13,6 +13,7 @@ use lwm2m::{EndpointName, Format, ModelView, Models, OperationKind, Path, Versio
 use crate::command::{Answer, CommandError, Origin};
 use crate::identity::{CommandId, RegistrationId};
 use crate::note::Note;
+use crate::rejection::Rejection;
 use crate::reply::ReplyTo;
 
 /// A registered device as an event shows it. Cheap to clone: nothing in it is copied but counters.
@@ -242,6 +243,27 @@ pub enum Event {
         /// The old address.
         from: Peer,
     },
+    /// A NoSec device has proven its registration from a new address, which the settings refuse:
+    /// the old one stays.
+    AddressRefused {
+        /// The device, with the address that stays.
+        device: Device,
+        /// The one that was refused.
+        refused: Peer,
+    },
+    /// A device in queue mode is taken to have fallen asleep: its window has passed, or a command
+    /// timed out. Only with [`crate::SleepEvents::On`].
+    Asleep {
+        /// The device.
+        device: Device,
+    },
+    /// A device that slept said something. Only with [`crate::SleepEvents::On`].
+    Awake {
+        /// The device.
+        device: Device,
+    },
+    /// A Register was refused. Not more than a few a second; the notes tell of all.
+    Rejected(Box<Rejection>),
     /// A notification.
     Notified(Box<Notification>),
     /// An observation was set up after a Register, or could not be. Once per observation and
@@ -286,6 +308,10 @@ impl Event {
             Self::Replaced { .. } => "replaced",
             Self::Kicked { .. } => "kicked",
             Self::AddressChanged { .. } => "address_changed",
+            Self::AddressRefused { .. } => "address_refused",
+            Self::Asleep { .. } => "asleep",
+            Self::Awake { .. } => "awake",
+            Self::Rejected(_) => "rejected",
             Self::Notified(_) => "notified",
             Self::Observed(_) => "observed",
             Self::Sent { .. } => "sent",
@@ -307,12 +333,15 @@ impl Event {
             | Self::Replaced { device }
             | Self::Kicked { device }
             | Self::AddressChanged { device, .. }
+            | Self::AddressRefused { device, .. }
+            | Self::Asleep { device }
+            | Self::Awake { device }
             | Self::Sent { device, .. }
             | Self::CommandAcked { device, .. } => Some(device),
             Self::Notified(notification) => Some(&notification.device),
             Self::Observed(observed) => Some(&observed.device),
             Self::CommandFinished(finished) => finished.device.as_ref(),
-            Self::Noted(_) => None,
+            Self::Noted(_) | Self::Rejected(_) => None,
         }
     }
 

@@ -25,9 +25,11 @@ mod observations;
 mod paged;
 mod probing;
 mod queue;
+mod rate;
 mod record;
 mod registrations;
 mod registry;
+mod rejection;
 mod reply;
 mod server;
 mod settings;
@@ -48,11 +50,12 @@ pub use listing::{Cursor, PAGE_LEN_MAX, Page, Row};
 pub use note::{EVIDENCE_LEN_MAX, Evidence, Note, NoteKind, RegistrationFault, Who};
 pub use queue::Reachability;
 pub use record::{Change, Record, RecordError};
+pub use rejection::Rejection;
 pub use reply::{Completion, ReplyTo};
 pub use server::{Datagram, Intake, Routed, Server, WallMs};
 pub use settings::{
     AcceptedVersion, AutoObserve, Config, LifetimePolicy, Profile, QueueLimits, QueueOverflow,
-    Rearm, Rebind, Records, Settings,
+    Rearm, Rebind, Records, Settings, SleepEvents,
 };
 pub use stats::Stats;
 

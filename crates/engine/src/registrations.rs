@@ -19,9 +19,11 @@ use crate::identity::{Identity, RegistrationId};
 use crate::interface::bare;
 use crate::interface::registration::{self, Content, Refusal, Wanted};
 use crate::note::{NoteKind, Who};
+use crate::queue::Reachability;
 use crate::registry::{Key, LifetimePhase, Registration, Route};
+use crate::rejection::Rejection;
 use crate::server::{Intake, Sender, Server};
-use crate::settings::Rebind;
+use crate::settings::{Rebind, SleepEvents};
 
 /// Recognises a Register that is sent again: a keyed hash of token, message id, options and
 /// payload.
@@ -52,7 +54,10 @@ impl Server {
         );
         let Wanted { endpoint, content } = match parsed {
             Ok(wanted) => wanted,
-            Err(refusal) => return self.refuse_registration(now, &sender, refusal, request),
+            Err(refusal) => {
+                self.tell_rejection(now, Rejection::new(&sender, refusal, request));
+                return self.refuse_registration(now, &sender, refusal, request);
+            }
         };
         if self.pending.is_claiming(&endpoint) {
             // Unanswered and not remembered: the retransmission finds the first one settled.
@@ -121,6 +126,9 @@ impl Server {
             self.hold(now, key);
         }
         self.emit(key, Event::Registered { device, arrival });
+        if self.settings.sleep_events == SleepEvents::On {
+            self.watch(now, key, Reachability::Always);
+        }
         self.inherit(key, handover.commands);
         self.arm(now, key, arrival, handover.wanted);
         self.record(key);
@@ -211,7 +219,13 @@ impl Server {
 
     /// Whether a message that proves a registration may speak for it; takes the new address if it
     /// comes from one.
-    pub(crate) fn admit(&mut self, key: Key, peer: Peer, identity: &Identity) -> bool {
+    pub(crate) fn admit(
+        &mut self,
+        now: Instant,
+        key: Key,
+        peer: Peer,
+        identity: &Identity,
+    ) -> bool {
         let Some(registration) = self.registry.get(key) else { return false };
         if !registration.is_identity(identity) {
             return false;
@@ -222,7 +236,7 @@ impl Server {
         }
         let nosec = registration.identity.is_none();
         if nosec && self.settings.nosec_rebind == Rebind::Refuse {
-            self.note_device(key, NoteKind::RebindRefused, peer.to_string().as_bytes());
+            self.refuse_address(now, key, peer);
             return false;
         }
         self.registry.move_to(key, peer);
@@ -252,6 +266,16 @@ impl Server {
     /// The name belongs to somebody else (fact 10): the registration there is stays as it was.
     pub(crate) fn refuse_identity(&mut self, now: Instant, claimed: &Claimed) {
         let refusal = Refusal::identity(self.settings.profile);
+        self.tell_rejection(
+            now,
+            Rejection {
+                peer: claimed.peer,
+                endpoint: Some(claimed.endpoint.clone()),
+                name: Some(claimed.endpoint.as_str().to_owned()),
+                code: refusal.code,
+                reason: NoteKind::IdentityRefused.name(),
+            },
+        );
         self.coap.respond(now, &claimed.reply_to, refusal.response(self.settings.profile));
         self.stats.register_refused += 1;
         let who = Who::named(claimed.peer, claimed.endpoint.clone());
@@ -368,7 +392,7 @@ impl Server {
         if self.registry.get(key)?.peer == sender.peer {
             self.on_proof_of_address(key);
         }
-        let admitted = self.admit(key, sender.peer, sender.identity);
+        let admitted = self.admit(now, key, sender.peer, sender.identity);
         if admitted {
             self.on_sign_of_life(now, key);
         }
@@ -384,7 +408,7 @@ impl Server {
     }
 
     fn answer_repetition(&mut self, now: Instant, key: Key, sender: &Sender<'_>) {
-        if !self.admit(key, sender.peer, sender.identity) {
+        if !self.admit(now, key, sender.peer, sender.identity) {
             return self.refuse_location_of(now, sender, key);
         }
         self.stats.register_repeated += 1;
@@ -432,8 +456,12 @@ impl Server {
         response.options.max_age(OVERLOAD_MAX_AGE);
         self.coap.respond(now, &claimed.reply_to, response);
         self.stats.register_refused += 1;
-        let who = Who::named(claimed.peer, claimed.endpoint);
+        let name = Some(claimed.endpoint.as_str().to_owned());
+        let who = Who::named(claimed.peer, claimed.endpoint.clone());
         self.note(who, NoteKind::Overloaded, b"");
+        let (peer, endpoint) = (claimed.peer, Some(claimed.endpoint));
+        let (code, reason) = (Code::SERVICE_UNAVAILABLE, NoteKind::Overloaded.name());
+        self.tell_rejection(now, Rejection { peer, endpoint, name, code, reason });
     }
 
     fn has_room(&self, former: Option<Key>) -> bool {

@@ -18,6 +18,7 @@ use crate::identity::{Identity, RegistrationId};
 use crate::observations::Link;
 use crate::paged::{Paged, Peak};
 use crate::queue::{Queue, Reachability, Window};
+use crate::waking::Watch;
 
 /// Where a registration is kept, as long as it lives.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -55,6 +56,7 @@ pub(crate) struct Registration {
     shard: u8,
     pub(crate) lifetime: LifetimePhase,
     pub(crate) window: Window,
+    pub(crate) watch: Watch,
     pub(crate) route: Route,
     pub(crate) stage: Stage,
     /// Whether it waits to be written to the store.
@@ -115,6 +117,7 @@ impl Registration {
             shard: id.shard(),
             lifetime: LifetimePhase::Running,
             window: Window::Open,
+            watch: Watch::Off,
             route: Route::Unproven,
             stage: Stage::Announced,
             recorded: Recorded::Clean,

@@ -8,6 +8,7 @@ use std::collections::{HashMap, VecDeque};
 use std::sync::Arc;
 
 use ahash::RandomState;
+use coap::wheel::TimerWheel;
 use coap::{Endpoint, EndpointStats, ExchangeId, Instant, Peer};
 use lwm2m::EndpointName;
 use lwm2m::codec::{Context, UnknownPolicy};
@@ -18,11 +19,12 @@ use rand_core::{RngCore, SeedableRng};
 
 use crate::claim::{Claim, Pending};
 use crate::event::{Device, Event, RegisteredInfo};
-use crate::identity::Identity;
+use crate::identity::{Identity, RegistrationId};
 use crate::interface::{Bearing, Target, bare};
 use crate::intern::Interner;
 use crate::note::{Evidence, Note, NoteKind, Who};
 use crate::observations::Observations;
+use crate::rate::Bucket;
 use crate::record::RecordLog;
 use crate::registry::{Key, Registry, Route, Stage};
 use crate::settings::{Config, Settings};
@@ -92,6 +94,10 @@ pub struct Server {
     pub(crate) shard: u8,
     pub(crate) intake: Intake,
     pub(crate) stats: Stats,
+    /// When devices that are awake are looked at, if that is wanted.
+    pub(crate) watches: TimerWheel<(Key, RegistrationId)>,
+    /// How many rejections may still be told.
+    pub(crate) rejections: Bucket,
     /// Shards that are gone and whose registrations live here.
     adopted: [u64; 4],
     events: VecDeque<Event>,
@@ -135,6 +141,8 @@ impl Server {
             shard,
             intake: Intake::Open,
             stats: Stats::default(),
+            watches: TimerWheel::new(),
+            rejections: Bucket::default(),
             adopted: [0; 4],
             events: VecDeque::new(),
             wall_origin: 0,
@@ -192,6 +200,7 @@ impl Server {
         coap.handle_timeout_among(now, |peer| registry.listening(&peer, now, window));
         self.drain_messages(now, &Identity::None);
         self.release_overdue(now);
+        self.look_at_watches(now);
         for _ in 0..TIMERS_PER_TURN {
             let Some(key) = self.registry.poll_timer(now) else { break };
             self.on_timer(now, key);
@@ -244,7 +253,8 @@ impl Server {
 
     /// When [`Self::handle_timeout`] is wanted next.
     pub fn poll_timeout(&mut self) -> Option<Instant> {
-        let own = [self.registry.next_timer(), self.pending.next_release()];
+        let own =
+            [self.registry.next_timer(), self.pending.next_release(), self.watches.next_deadline()];
         own.into_iter().chain([self.coap.poll_timeout()]).flatten().min()
     }
 
@@ -445,7 +455,7 @@ const WELL_KNOWN: &[u8] = b"</rd>;rt=\"core.rd\";ct=40,</dp>;rt=\"oma.lwm2m.dp\"
 /// Registrations looked at per turn. A fleet that expires at once must not stop the shard nor fill
 /// its memory with events: a thousand of them are a millisecond and about 200 KB. What is left is
 /// due at once, and [`Server::poll_timeout`] says so.
-const TIMERS_PER_TURN: usize = 1024;
+pub(crate) const TIMERS_PER_TURN: usize = 1024;
 
 /// How many segments of an unknown path a note shows: more than any path of ours has.
 const PATH_SHOWN_MAX: usize = 6;

@@ -55,6 +55,17 @@ pub enum Rebind {
     Refuse,
 }
 
+/// Whether [`crate::Event::Asleep`] and [`crate::Event::Awake`] are wanted. They cost a timer for
+/// each device that is awake, so they are off unless somebody listens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
+pub enum SleepEvents {
+    /// Nobody listens.
+    #[default]
+    Off,
+    /// They are reported.
+    On,
+}
+
 /// What happens when the queue of a device is full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Default)]
 pub enum QueueOverflow {
@@ -166,6 +177,8 @@ pub struct Settings {
     pub auto_observe_origin: Origin,
     /// Whether observations outlive a new Register of their device.
     pub rearm: Rearm,
+    /// Whether devices that fall asleep and wake are reported.
+    pub sleep_events: SleepEvents,
     /// NoSec devices that come from a new address.
     pub nosec_rebind: Rebind,
     /// Commands on their way to one device at a time; at least 1. Default 1.
@@ -209,6 +222,7 @@ impl Default for Settings {
             auto_observe: AutoObserve::default(),
             auto_observe_origin: Origin::default(),
             rearm: Rearm::default(),
+            sleep_events: SleepEvents::default(),
             nosec_rebind: Rebind::default(),
             max_in_flight: 1,
             command_timeout: Duration::from_secs(120),

@@ -5,6 +5,7 @@ mod commands;
 mod counters;
 mod ends;
 mod garbage;
+mod life_cycle;
 mod lifetimes;
 mod listings;
 mod observations;

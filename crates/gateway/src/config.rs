@@ -19,6 +19,7 @@ mod overrides;
 mod show;
 #[cfg(test)]
 mod tests;
+mod topics;
 mod transport;
 mod tree;
 mod values;
@@ -38,11 +39,12 @@ pub use listeners::{Listener, Transport};
 pub use load::{Loaded, Sources, load};
 pub use lwm2m::{
     Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,
-    Topic, Topics, UnknownObjects, UpdatePublish, WhenFull,
+    UnknownObjects, UpdatePublish, WhenFull,
 };
 pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol, RetainedCommands};
 pub use overrides::OVERRIDES_FILE;
 pub use show::show;
+pub use topics::{LifecycleTopics, Topic, Topics};
 pub use transport::{Coap, Deduplication, Transfers};
 pub use tree::Origin;
 pub use values::{Period, Size};

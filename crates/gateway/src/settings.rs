@@ -47,6 +47,7 @@ pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
         },
         auto_observe_origin: bridge::auto_observe_origin(),
         rearm: if lwm2m.rearm { Rearm::On } else { Rearm::Off },
+        sleep_events: sleep_events(lwm2m),
         nosec_rebind: match lwm2m.nosec_rebind {
             Acceptance::Accept => Rebind::Accept,
             Acceptance::Refuse => Rebind::Refuse,
@@ -163,7 +164,27 @@ fn topics(lwm2m: &Lwm2m) -> bridge::Topics {
         notify: topic(&topics.notify),
         register: topic(&topics.register),
         update: topic(&topics.update),
-        lifecycle: (!topics.lifecycle.topic.is_empty()).then(|| topic(&topics.lifecycle)),
+        lifecycle: lifecycle_topics(&topics.lifecycle),
+    }
+}
+
+fn lifecycle_topics(topics: &config::LifecycleTopics) -> bridge::LifecycleTopics {
+    let wanted = |setting: &Topic| (!setting.topic.is_empty()).then(|| topic(setting));
+    let own = bridge::Lifecycle::ALL.into_iter().filter_map(|event| {
+        let setting = topics.own(event.name())?;
+        Some((event, wanted(setting)))
+    });
+    bridge::LifecycleTopics { common: wanted(&topics.common), own: own.collect() }
+}
+
+/// A million sleepers must not cost a timer each unless somebody listens.
+fn sleep_events(lwm2m: &Lwm2m) -> engine::SleepEvents {
+    let topics = lifecycle_topics(&lwm2m.topics.lifecycle);
+    let wanted = [bridge::Lifecycle::Asleep, bridge::Lifecycle::Awake];
+    if wanted.into_iter().any(|event| topics.topic(event).is_some()) {
+        engine::SleepEvents::On
+    } else {
+        engine::SleepEvents::Off
     }
 }
 

@@ -25,7 +25,7 @@ fn the_defaults_are_those_of_the_form_this_product_replaces() {
         (Channel::Update, Some("lwm2m/EP/up/resp")),
         // EMQX 5 has the double slash too.
         (Channel::Firmware, Some("lwm2m/EP//v1/up/dm")),
-        (Channel::Lifecycle, None),
+        (Channel::Lifecycle(Lifecycle::Expired), None),
     ];
     for (channel, expected) in cases {
         assert_eq!(topic(channel).as_deref(), expected, "{channel:?}");
@@ -94,7 +94,7 @@ fn an_uplink_topic_that_matches_the_command_filter_is_refused() {
         (|topics| topics.response.topic = "dn/resp".to_owned(), "topics.response"),
         (|topics| topics.notify.topic = "dn".to_owned(), "topics.notify"),
         (|topics| topics.command.topic = "#".to_owned(), "topics.response"),
-        (|topics| topics.lifecycle = Some(TopicSetting::new("dn/life")), "topics.lifecycle"),
+        (|topics| topics.lifecycle = crate::LifecycleTopics::all("dn/life"), "topics.lifecycle"),
     ];
     for (change, expected) in cases {
         match error(with_topics(change)) {

@@ -1,4 +1,5 @@
-//! Register, Update and what else happens to a registration (contract, section 2.5).
+//! Register and Update (contract, section 2.5). What else happens to a registration is the job of
+//! [`super::lifecycle`].
 
 use engine::{Device, RegisteredInfo};
 use lwm2m::registration::ObjectLinks;
@@ -48,22 +49,6 @@ impl Bridge {
         push_info(writer.json, &device.info);
         writer.raw("}}");
         writer.publish(channel, out);
-    }
-
-    /// On its own topic, which is off unless it is set.
-    pub(super) fn lifecycle(&mut self, name: &str, device: &Device, out: &mut Vec<Publication>) {
-        if self.contract.settings.topics.lifecycle.is_none() {
-            return;
-        }
-        let mut writer = Writer::of_device(self, device);
-        writer.raw("{\"msgType\":\"");
-        writer.raw(name);
-        writer.raw("\",\"data\":{\"ep\":");
-        json::push_string(writer.json, device.endpoint.as_str());
-        writer.raw(",\"address\":");
-        json::push_string(writer.json, &device.peer.to_string());
-        writer.raw("}}");
-        writer.publish(Channel::Lifecycle, out);
     }
 }
 

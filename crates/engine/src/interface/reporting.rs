@@ -56,7 +56,7 @@ impl Server {
             self.coap.complete(now, &sender.reply_to, coap::Completion::Reject);
             return self.note(Who::at(sender.peer), NoteKind::NotificationUnknown, b"");
         };
-        if !self.admit(key, sender.peer, sender.identity) {
+        if !self.admit(now, key, sender.peer, sender.identity) {
             return self.coap.complete(now, &sender.reply_to, coap::Completion::Reject);
         }
         self.on_sign_of_life(now, key);

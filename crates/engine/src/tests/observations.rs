@@ -300,9 +300,10 @@ fn an_update_leaves_observations_alone() {
 /// Case G8: a notification from a new address is known by its token.
 #[test]
 fn a_notification_from_a_new_address_moves_the_device_if_allowed() {
-    for (rebind, names) in
-        [(Rebind::Accept, vec!["address_changed", "notified"]), (Rebind::Refuse, vec![])]
-    {
+    for (rebind, names) in [
+        (Rebind::Accept, vec!["address_changed", "notified"]),
+        (Rebind::Refuse, vec!["address_refused"]),
+    ] {
         let settings = Settings { nosec_rebind: rebind, ..Settings::default() };
         let (mut rig, _) = Rig::registered(settings);
         let token = rig.observed(0);
@@ -310,7 +311,10 @@ fn a_notification_from_a_new_address_moves_the_device_if_allowed() {
         rig.send(peer_at(1, 6000), &message);
         assert_eq!(rig.take_names(), names);
         let (to, answer) = rig.sent.pop_front().unwrap();
-        let kind = if names.is_empty() { Type::Reset } else { Type::Acknowledgement };
+        let kind = match rebind {
+            Rebind::Refuse => Type::Reset,
+            Rebind::Accept => Type::Acknowledgement,
+        };
         assert_eq!((to, answer.kind), (peer_at(1, 6000), kind));
         if rebind == Rebind::Accept {
             rig.submit(super::rig::read("/3/0")).unwrap();

@@ -2,14 +2,12 @@
 //!
 //! What the settings mean is decided by `engine` and `bridge`; this module only names them.
 
-use std::fmt;
 use std::path::PathBuf;
 
-use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
-use serde::ser::SerializeStruct;
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use super::AutoObserve;
+use super::topics::Topics;
 use super::values::{Period, Size};
 
 /// `[lwm2m]`.
@@ -216,118 +214,5 @@ impl Default for CommandQueue {
             age: Period::seconds(86_400),
             when_full: WhenFull::default(),
         }
-    }
-}
-
-/// `[lwm2m.topics]`: topics below the mountpoint.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Topics {
-    /// Where commands are taken from; a filter that ends in `#`.
-    pub command: Topic,
-    /// Where answers go.
-    pub response: Topic,
-    /// Where notifications go.
-    pub notify: Topic,
-    /// Where Registers go.
-    pub register: Topic,
-    /// Where Updates go.
-    pub update: Topic,
-    /// Where ends of registrations and changes of address go, which EMQX does not publish; empty
-    /// publishes none.
-    pub lifecycle: Topic,
-}
-
-impl Default for Topics {
-    fn default() -> Self {
-        Self {
-            command: Topic::new("dn/#"),
-            response: Topic::new("up/resp"),
-            notify: Topic::new("up/notify"),
-            register: Topic::new("up/resp"),
-            update: Topic::new("up/resp"),
-            lifecycle: Topic::new(""),
-        }
-    }
-}
-
-impl Topics {
-    /// Every topic by its key.
-    #[must_use]
-    pub fn all(&self) -> [(&'static str, &Topic); 6] {
-        [
-            ("command", &self.command),
-            ("response", &self.response),
-            ("notify", &self.notify),
-            ("register", &self.register),
-            ("update", &self.update),
-            ("lifecycle", &self.lifecycle),
-        ]
-    }
-}
-
-/// A topic below the mountpoint: a string, or `{ topic = "...", qos = 0, retain = true }`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Topic {
-    /// The topic, placeholders included.
-    pub topic: String,
-    /// MQTT quality of service; without one, 0 with the embedded and 1 with an external broker.
-    pub qos: Option<u8>,
-    /// Whether the broker keeps the last message.
-    pub retain: bool,
-}
-
-impl Topic {
-    /// A topic with the usual quality of service.
-    #[must_use]
-    pub fn new(topic: &str) -> Self {
-        Self { topic: topic.to_owned(), qos: None, retain: false }
-    }
-}
-
-impl Serialize for Topic {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.qos.is_none() && !self.retain {
-            return serializer.serialize_str(&self.topic);
-        }
-        let mut table = serializer.serialize_struct("Topic", 3)?;
-        table.serialize_field("topic", &self.topic)?;
-        table.serialize_field("qos", &self.qos)?;
-        table.serialize_field("retain", &self.retain)?;
-        table.end()
-    }
-}
-
-impl<'de> Deserialize<'de> for Topic {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(TopicVisitor)
-    }
-}
-
-struct TopicVisitor;
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TopicTable {
-    topic: String,
-    qos: Option<u8>,
-    #[serde(default)]
-    retain: bool,
-}
-
-impl<'de> Visitor<'de> for TopicVisitor {
-    type Value = Topic;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a topic such as \"up/resp\", or { topic = \"up/resp\", qos = 1 }")
-    }
-
-    fn visit_str<E: Error>(self, topic: &str) -> Result<Topic, E> {
-        Ok(Topic::new(topic))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Topic, A::Error> {
-        let table = TopicTable::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Topic { topic: table.topic, qos: table.qos, retain: table.retain })
     }
 }

@@ -572,3 +572,21 @@ fn shards_are_as_set_or_one_per_core() {
     assert_eq!(config(3).shard_count(), 3);
     assert!((1..=SHARDS_MAX).contains(&config(0).shard_count()));
 }
+
+#[test]
+fn life_cycle_events_have_one_topic_or_one_each() {
+    use super::LifecycleTopics;
+    let topics = |text: &str| load_text(text).unwrap().config.lwm2m.topics.lifecycle;
+    assert_eq!(topics(""), LifecycleTopics::default());
+    assert_eq!(topics("lwm2m.topics.lifecycle = \"life\""), LifecycleTopics::all("life"));
+    let one = topics("lwm2m.topics.lifecycle = { topic = \"life\", qos = 1 }");
+    assert_eq!((one.common.topic.as_str(), one.common.qos), ("life", Some(1)));
+    let several = topics(
+        "[lwm2m.topics.lifecycle]\ncommon = \"life\"\nlate = \"\"\n\
+         expired = { topic = \"alarm\", retain = true }",
+    );
+    assert_eq!(several.common, Topic::new("life"));
+    assert_eq!(several.own("late"), Some(&Topic::new("")));
+    assert!(several.own("expired").unwrap().retain);
+    assert_eq!(several.own("awake"), None);
+}

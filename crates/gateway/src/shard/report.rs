@@ -81,6 +81,19 @@ impl EventLog {
                     tracing::info!(event = "address_changed", endpoint = name, %address, %former);
                 }
             }
+            Event::AddressRefused { device, refused } => {
+                if self.life_cycle() {
+                    let (name, address) = (device.endpoint.as_str(), device.peer.remote());
+                    let refused = refused.remote();
+                    tracing::info!(event = "address_refused", endpoint = name, %address, %refused);
+                }
+            }
+            // The note says the same, and for all of them.
+            Event::Rejected(_) => {}
+            Event::Asleep { device } | Event::Awake { device } => {
+                let name = device.endpoint.as_str();
+                tracing::debug!(event = event.name(), endpoint = name);
+            }
             Event::Registered { device, .. }
             | Event::Updated { device, .. }
             | Event::Deregistered { device }
@@ -224,6 +237,10 @@ impl Shard {
             | Event::Replaced { .. }
             | Event::Kicked { .. }
             | Event::Observed(_)
+            | Event::AddressRefused { .. }
+            | Event::Asleep { .. }
+            | Event::Awake { .. }
+            | Event::Rejected(_)
             | Event::Sent { .. }
             | Event::CommandAcked { .. } => {} // Counted by the engine.
         }
@@ -244,6 +261,10 @@ impl Shard {
             | Event::Replaced { .. }
             | Event::Kicked { .. }
             | Event::AddressChanged { .. }
+            | Event::AddressRefused { .. }
+            | Event::Asleep { .. }
+            | Event::Awake { .. }
+            | Event::Rejected(_)
             | Event::Noted(_) => Counter::PublishedLifecycle,
         };
         self.metrics.add(kind, count as u64);

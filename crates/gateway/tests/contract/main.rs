@@ -45,6 +45,7 @@ mod commands;
 mod content;
 mod definitions;
 mod exchanges;
+mod lifecycle;
 mod northbound;
 mod notifications;
 mod queue_mode;

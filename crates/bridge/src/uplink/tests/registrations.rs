@@ -1,9 +1,9 @@
 //! Register and Update: section 2.4, 2.5 and table 0.1.
 
-use engine::RegisteredInfo;
+use engine::{Peer, RegisteredInfo, Rejection};
 
 use super::*;
-use crate::{TopicSetting, UpdateCondition};
+use crate::{Lifecycle, LifecycleTopics, TopicSetting, UpdateCondition};
 
 fn registered(lifetime: u64, parameters: &[&str], payload: &[u8]) -> Device {
     let info = RegisteredInfo {
@@ -150,32 +150,120 @@ fn an_update_has_the_shape_of_a_registration_on_its_own_topic() {
     assert_eq!(published(&out), [("lwm2m/EP/up/update", expected.to_owned())]);
 }
 
+fn life(device: &Device) -> Vec<(Event, Lifecycle)> {
+    let mut moved = device.clone();
+    moved.peer = Peer::new(0, device.peer.local(), ([192, 0, 2, 9], 77).into());
+    let device = device.clone();
+    vec![
+        (Event::Deregistered { device: device.clone() }, Lifecycle::Deregistered),
+        (Event::Late { device: device.clone() }, Lifecycle::Late),
+        (Event::Expired { device: device.clone() }, Lifecycle::Expired),
+        (Event::Replaced { device: device.clone() }, Lifecycle::Replaced),
+        (Event::Kicked { device: device.clone() }, Lifecycle::Kicked),
+        (Event::Asleep { device: device.clone() }, Lifecycle::Asleep),
+        (Event::Awake { device: device.clone() }, Lifecycle::Awake),
+        (
+            Event::AddressChanged { from: moved.peer, device: device.clone() },
+            Lifecycle::AddressChanged,
+        ),
+        (Event::AddressRefused { refused: moved.peer, device }, Lifecycle::AddressRefused),
+    ]
+}
+
 #[test]
-fn the_end_of_a_registration_is_silent_unless_it_has_a_topic() {
+fn life_cycle_events_are_silent_unless_they_have_a_topic() {
     let device = registered(60, &["lwm2m=1"], b"</1>");
-    let events = [
-        (Event::Deregistered { device: device.clone() }, "deregistered"),
-        (Event::Late { device: device.clone() }, "late"),
-        (Event::Expired { device: device.clone() }, "expired"),
-        (Event::Replaced { device: device.clone() }, "replaced"),
-        (Event::Kicked { device: device.clone() }, "kicked"),
-        (Event::AddressChanged { from: device.peer, device }, "address_changed"),
-    ];
     for profile in BOTH {
         let mut settings = Settings::of(profile);
-        for (event, _) in &events {
+        for (event, _) in &life(&device) {
             assert!(uplink(settings.clone(), event).is_empty(), "{event}");
         }
-        settings.topics.lifecycle = Some(TopicSetting::new("up/life"));
-        for (event, name) in &events {
+        settings.topics.lifecycle = LifecycleTopics::all("up/life");
+        for (event, kind) in &life(&device) {
+            let more = match kind {
+                Lifecycle::AddressChanged => r#","formerAddress":"192.0.2.9:77""#,
+                Lifecycle::AddressRefused => r#","refusedAddress":"192.0.2.9:77""#,
+                _ => "",
+            };
+            let name = kind.name();
             let expected = format!(
-                r#"{{"msgType":"{name}","data":{{"ep":"EP","address":"192.0.2.7:5683"}}}}"#
+                r#"{{"msgType":"{name}","data":{{"ep":"EP","address":"192.0.2.7:5683"{more}}}}}"#
             );
-            assert_eq!(
-                published(&uplink(settings.clone(), event)),
-                [("lwm2m/EP/up/life", expected)]
-            );
+            let out = uplink(settings.clone(), event);
+            assert_eq!(published(&out), [("lwm2m/EP/up/life", expected)]);
         }
+    }
+}
+
+#[test]
+fn each_life_cycle_event_may_have_its_own_topic_or_none() {
+    let device = registered(60, &["lwm2m=1"], b"</1>");
+    let mut settings = Settings::default();
+    settings.topics.lifecycle = LifecycleTopics::all("up/life");
+    let own =
+        Some(TopicSetting { qos: Some(crate::Qos::AtLeastOnce), retain: true, topic: "x".into() });
+    settings.topics.lifecycle.own.insert(Lifecycle::Expired, own);
+    settings.topics.lifecycle.own.insert(Lifecycle::Late, None);
+    for (event, kind) in &life(&device) {
+        let out = uplink(settings.clone(), event);
+        match kind {
+            Lifecycle::Late => assert!(out.is_empty()),
+            Lifecycle::Expired => {
+                assert_eq!(out[0].topic, "lwm2m/EP/x");
+                assert_eq!((out[0].qos, out[0].retain), (crate::Qos::AtLeastOnce, true));
+            }
+            _ => assert_eq!(out[0].topic, "lwm2m/EP/up/life"),
+        }
+    }
+}
+
+/// A name that cannot be part of a topic stands in the JSON alone.
+#[test]
+fn a_rejection_says_what_the_device_got_and_why() {
+    let rejection = |name: Option<&str>, code: Code, reason: &'static str| {
+        let peer = device("EP", RegisteredInfo::default()).peer;
+        let endpoint = name.and_then(|name| EndpointName::parse(name).ok());
+        let name = name.map(str::to_owned);
+        Event::Rejected(Box::new(Rejection { peer, endpoint, name, code, reason }))
+    };
+    let rows = [
+        (
+            Some("EP"),
+            Code::PRECONDITION_FAILED,
+            "version_foreign",
+            "lwm2m/EP/up/life",
+            r#""EP","address":"192.0.2.7:5683","code":"4.12","codeMsg":"precondition_failed""#,
+        ),
+        (
+            Some("a/#"),
+            Code::BAD_REQUEST,
+            "endpoint_unusable",
+            "lwm2m/unknown/up/life",
+            r#""a/#","address":"192.0.2.7:5683","code":"4.00","codeMsg":"bad_request""#,
+        ),
+        (
+            Some("\0\""),
+            Code::BAD_REQUEST,
+            "endpoint_unusable",
+            "lwm2m/unknown/up/life",
+            r#""\u0000\"","address":"192.0.2.7:5683","code":"4.00","codeMsg":"bad_request""#,
+        ),
+        (
+            None,
+            Code::BAD_REQUEST,
+            "endpoint_missing",
+            "lwm2m/unknown/up/life",
+            r#"null,"address":"192.0.2.7:5683","code":"4.00","codeMsg":"bad_request""#,
+        ),
+    ];
+    for (name, code, reason, topic, data) in rows {
+        let event = rejection(name, code, reason);
+        assert!(uplink(Settings::default(), &event).is_empty());
+        let mut settings = Settings::default();
+        settings.topics.lifecycle = LifecycleTopics::all("up/life");
+        let expected =
+            format!(r#"{{"msgType":"rejected","data":{{"ep":{data},"reason":"{reason}"}}}}"#);
+        assert_eq!(published(&uplink(settings, &event)), [(topic, expected)]);
     }
 }
 
