@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
+use engine::Device;
 use lwm2m::EndpointName;
 
-use crate::contract::Contract;
+use crate::contract::{Contract, Place};
 use crate::publication::Qos;
 use crate::settings::{Settings, SettingsError};
+use crate::topic::Address;
 
 /// Turns deliveries into commands and events into publications.
 ///
@@ -44,6 +46,20 @@ impl Bridge {
     /// each registered name with `/` inside, which a `+` cannot match.
     pub fn exact_filter(&self, listener: u16, endpoint: &EndpointName) -> String {
         self.contract.exact_filter(listener, endpoint)
+    }
+
+    /// What stands before the topics of a device, placeholders filled in.
+    pub fn mountpoint(&self, device: &Device) -> String {
+        self.contract.mountpoint(Place {
+            mount: self.contract.mount_of(device.peer.listener()),
+            endpoint: device.endpoint.as_str(),
+            address: Address::Of(device.peer.remote_ip()),
+        })
+    }
+
+    /// The filter that matches the commands of one device, as a broker would be asked for it.
+    pub fn command_topic(&self, device: &Device) -> String {
+        self.contract.exact_filter(device.peer.listener(), &device.endpoint)
     }
 
     /// The quality of service of the command subscription, if one is set.

@@ -21,6 +21,8 @@ pub(crate) struct Contract {
 #[derive(Debug)]
 struct Mount {
     number: u16,
+    /// The mountpoint alone; `None` when it is empty.
+    prefix: Option<Template>,
     command: Template,
     filter: String,
     channels: Vec<(Channel, Template)>,
@@ -145,6 +147,12 @@ impl Contract {
         mount.map(|mount| mount.command.exact_filter(endpoint.as_str())).unwrap_or_default()
     }
 
+    /// What stands before the topics of a device.
+    pub(crate) fn mountpoint(&self, place: Place<'_>) -> String {
+        let prefix = self.mount(place.mount).and_then(|mount| mount.prefix.as_ref());
+        prefix.map(|prefix| prefix.fill(place.endpoint, place.address)).unwrap_or_default()
+    }
+
     /// The quality of service to subscribe commands with, if it is set.
     pub(crate) fn command_qos(&self) -> Option<Qos> {
         self.settings.topics.command.qos
@@ -249,7 +257,11 @@ impl Mount {
             let key = channel.key(settings);
             channels.push((channel, compile(key, &topic, Wildcards::Forbidden)?));
         }
-        Ok(Self { number, filter: command.filter(), command, channels })
+        let prefix = match mountpoint {
+            "" => None,
+            some => Some(compile("mountpoint", some, Wildcards::Forbidden)?),
+        };
+        Ok(Self { number, prefix, filter: command.filter(), command, channels })
     }
 }
 

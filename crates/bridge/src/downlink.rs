@@ -26,7 +26,7 @@ use crate::message::MessageType;
 use crate::origin::{self, Asked, SEQUENCE_MEMBER};
 use crate::publication::{Delivery, Publication};
 use crate::settings::{Profile, Report};
-use crate::topic::Address;
+use crate::topic::{Address, Named};
 
 /// What became of a message on a command topic.
 #[derive(Debug, Clone)]
@@ -72,6 +72,27 @@ impl Bridge {
         }
         let reading = Reading { contract: &self.contract, now, delivery, models, addressee };
         reading.command().unwrap_or_else(Downlink::Dropped)
+    }
+
+    /// Reads a command that came by another way than a topic, for a device that is known. Its
+    /// outcome goes where those of commands on the device's topic go.
+    ///
+    /// # Errors
+    /// Why it is no command.
+    pub fn request(
+        &self,
+        now: Instant,
+        endpoint: &EndpointName,
+        command: &[u8],
+        models: &Models,
+    ) -> Result<Command, Fault> {
+        let delivery = Delivery::new("", command);
+        let named = Named { endpoint: endpoint.clone(), address: None };
+        // The mount counts only for a device that is gone when the command ends.
+        let addressee = Addressee { mount: 0, named };
+        let contract = &*self.contract;
+        let reading = Reading { contract, now, delivery: &delivery, models, addressee: &addressee };
+        reading.accept(&Envelope::parse(command)?)
     }
 }
 

@@ -8,6 +8,7 @@ mod answer;
 mod content;
 mod lifecycle;
 mod notification;
+mod record;
 mod registration;
 mod report;
 

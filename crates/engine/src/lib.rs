@@ -46,7 +46,7 @@ pub use event::{
     Presence, RegisteredInfo, UpdateContent,
 };
 pub use identity::{ClaimId, CommandId, Identity, REGISTRATION_ID_LEN, RegistrationId};
-pub use listing::{Cursor, PAGE_LEN_MAX, Page, Row};
+pub use listing::{Cursor, ObservedPath, PAGE_LEN_MAX, Page, Row};
 pub use note::{EVIDENCE_LEN_MAX, Evidence, Note, NoteKind, RegistrationFault, Who};
 pub use queue::Reachability;
 pub use record::{Change, Record, RecordError};

@@ -4,11 +4,12 @@
 //! from where the last page ended, whatever has come and gone since.
 
 use coap::{Duration, Instant};
+use lwm2m::{Format, Path};
 
 use crate::event::Device;
 use crate::identity::Identity;
 use crate::queue::Reachability;
-use crate::registry::{Key, Registration};
+use crate::registry::Key;
 use crate::server::Server;
 
 /// Rows of one page at most. At about a microsecond each that is a quarter of a millisecond of a
@@ -49,6 +50,10 @@ pub struct Page {
 /// One registered device as it is at this moment.
 #[derive(Clone, Debug)]
 pub struct Row {
+    /// Where a page begins with it.
+    pub place: Cursor,
+    /// The moment that the row is true of.
+    pub at: Instant,
     /// Name, registration, address and what the device said of itself.
     pub device: Device,
     /// What is left of the lifetime; zero within the grace.
@@ -67,13 +72,21 @@ pub struct Row {
     pub commands_in_flight: usize,
 }
 
+/// One observation as a listing shows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ObservedPath {
+    /// The path; the root for a composite observation.
+    pub path: Path,
+    /// The format that was asked for.
+    pub accept: Option<Format>,
+}
+
 impl Server {
     /// A page of registrations: the first without a cursor.
     #[must_use]
     pub fn list(&self, now: Instant, after: Option<Cursor>, max: usize) -> Page {
         let (keys, next) = self.page(after, max);
-        let registrations = keys.into_iter().filter_map(|key| self.registry.get(key));
-        Page { rows: registrations.map(|found| self.row(found, now)).collect(), next }
+        Page { rows: keys.into_iter().filter_map(|key| self.row(key, now)).collect(), next }
     }
 
     /// The registrations of a page, and where the next one begins.
@@ -115,13 +128,25 @@ impl Server {
     /// The device of this name, if it is registered here.
     #[must_use]
     pub fn lookup(&self, now: Instant, endpoint: &str) -> Option<Row> {
-        let registration = self.registry.get(self.registry.find(endpoint)?)?;
-        Some(self.row(registration, now))
+        self.row(self.registry.find(endpoint)?, now)
     }
 
-    fn row(&self, registration: &Registration, now: Instant) -> Row {
+    /// What is observed on the device of this name, newest first; `None` if it is not registered
+    /// here.
+    #[must_use]
+    pub fn observed(&self, endpoint: &str) -> Option<Vec<ObservedPath>> {
+        let registration = self.registry.get(self.registry.find(endpoint)?)?;
+        let chain = self.observations.chain(registration.observations);
+        let targets = chain.map(|observation| &observation.target);
+        Some(targets.map(|found| ObservedPath { path: found.path, accept: found.accept }).collect())
+    }
+
+    fn row(&self, key: Key, now: Instant) -> Option<Row> {
+        let registration = self.registry.get(key)?;
         let queue = registration.queue.as_deref();
-        Row {
+        Some(Row {
+            place: Cursor(key.0),
+            at: now,
             device: registration.device(),
             lifetime_left: registration.deadline - now,
             registered_ago: now - registration.registered,
@@ -130,6 +155,6 @@ impl Server {
             observations: self.observations.chain(registration.observations).count(),
             commands_waiting: queue.map_or(0, |queue| queue.waiting()),
             commands_in_flight: queue.map_or(0, |queue| queue.in_flight()),
-        }
+        })
     }
 }

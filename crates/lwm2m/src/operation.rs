@@ -186,6 +186,27 @@ impl Operation {
 }
 
 impl OperationKind {
+    const ALL: [Self; 13] = [
+        Self::Read,
+        Self::Discover,
+        Self::Write,
+        Self::WriteAttributes,
+        Self::Execute,
+        Self::Create,
+        Self::Delete,
+        Self::ReadComposite,
+        Self::WriteComposite,
+        Self::Observe,
+        Self::CancelObserve,
+        Self::ObserveComposite,
+        Self::CancelObserveComposite,
+    ];
+
+    /// The operation of this [`Self::name`].
+    pub fn parse(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
     /// The name in logs, metrics and, where EMQX has the operation, as `msgType`.
     pub const fn name(self) -> &'static str {
         match self {

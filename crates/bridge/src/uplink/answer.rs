@@ -103,7 +103,12 @@ impl Writer<'_> {
         }
     }
 
-    fn result(&mut self, finished: &Finished<'_>, answer: &Answer, surroundings: Surroundings<'_>) {
+    pub(super) fn result(
+        &mut self,
+        finished: &Finished<'_>,
+        answer: &Answer,
+        surroundings: Surroundings<'_>,
+    ) {
         if finished.operation == OperationKind::Discover && answer.code == Code::CONTENT {
             self.code(answer.code);
             self.raw(",\"content\":");

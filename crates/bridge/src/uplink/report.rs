@@ -1,5 +1,7 @@
 //! Ends of commands without an answer (contract, section 4.4 and table 0.1).
 
+use std::borrow::Cow;
+
 use engine::{Code, CommandError};
 
 use super::Writer;
@@ -15,7 +17,7 @@ enum End<'a> {
     /// A msgType of its own, with the command's `data`.
     Returned(&'static str),
     /// The command's msgType with a code in the device's place.
-    Report { code: Code, reason: &'a str },
+    Report { code: Code, reason: Cow<'a, str> },
 }
 
 impl Writer<'_> {
@@ -29,29 +31,14 @@ impl Writer<'_> {
         if settings.report == Report::Profile && !is_published_by(settings.profile, error) {
             return;
         }
-        let text; // Holds the words of errors that bring their own.
-        let end = match error {
-            CommandError::Reset => End::Returned("coap_reset"),
-            CommandError::Timeout { .. } => End::Returned("coap_timeout"),
-            CommandError::Expired => unavailable("expired"),
-            CommandError::QueueFull => unavailable("queue_full"),
-            CommandError::Deregistered | CommandError::RegistrationExpired => {
-                unavailable("deregistered")
-            }
-            CommandError::Replaced => unavailable("replaced"),
-            CommandError::Stopping => unavailable("stopping"),
-            CommandError::UnknownDevice => {
-                End::Report { code: Code::NOT_FOUND, reason: "unknown_device" }
-            }
-            CommandError::Transfer(_) => {
-                text = error.to_string();
-                End::Report { code: Code::BAD_GATEWAY, reason: &text }
-            }
-            CommandError::Unsupported(reason) => End::Report { code: Code::BAD_REQUEST, reason },
+        let end = match (error, code_of(error)) {
+            (CommandError::Reset, _) => End::Returned("coap_reset"),
+            (_, Some((code, reason))) => End::Report { code, reason },
+            (_, None) => End::Returned("coap_timeout"),
         };
         match end {
             End::Returned(message) => self.returned(message, request, out),
-            End::Report { code, reason } => self.report(request, code, reason, out),
+            End::Report { code, reason } => self.report(request, code, &reason, out),
         }
     }
 
@@ -76,8 +63,23 @@ impl Writer<'_> {
     }
 }
 
-const fn unavailable(reason: &str) -> End<'_> {
-    End::Report { code: Code::SERVICE_UNAVAILABLE, reason }
+/// What stands for the device's code when the gateway knows why there is none, and the reason. None
+/// for what the device itself did: it said nothing, or Reset.
+pub(super) fn code_of(error: &CommandError) -> Option<(Code, Cow<'_, str>)> {
+    let unavailable = |reason: &'static str| Some((Code::SERVICE_UNAVAILABLE, reason.into()));
+    match error {
+        CommandError::Reset | CommandError::Timeout { .. } => None,
+        CommandError::Expired => unavailable("expired"),
+        CommandError::QueueFull => unavailable("queue_full"),
+        CommandError::Deregistered | CommandError::RegistrationExpired => {
+            unavailable("deregistered")
+        }
+        CommandError::Replaced => unavailable("replaced"),
+        CommandError::Stopping => unavailable("stopping"),
+        CommandError::UnknownDevice => Some((Code::NOT_FOUND, "unknown_device".into())),
+        CommandError::Transfer(_) => Some((Code::BAD_GATEWAY, error.to_string().into())),
+        CommandError::Unsupported(reason) => Some((Code::BAD_REQUEST, reason.into())),
+    }
 }
 
 /// Whether the EMQX release of the profile publishes such an end: 4.x is silent about all of them,

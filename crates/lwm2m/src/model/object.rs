@@ -69,6 +69,19 @@ pub enum Operations {
     Execute,
 }
 
+impl Operations {
+    /// As object definitions write it: R, W, RW, E, or nothing.
+    pub const fn letters(self) -> &'static str {
+        match self {
+            Self::Bootstrap => "",
+            Self::Read => "R",
+            Self::Write => "W",
+            Self::ReadWrite => "RW",
+            Self::Execute => "E",
+        }
+    }
+}
+
 impl ObjectModel {
     /// The resource of this id.
     pub fn resource(&self, id: u16) -> Option<&ResourceModel> {
