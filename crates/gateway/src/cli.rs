@@ -7,9 +7,11 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, CommandFactory, Parser, Subcommand};
+use clap_complete::Shell;
 
 use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, Sources};
+use crate::ctl::{self, Ctl};
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,6 +24,10 @@ pub enum Exit {
     Configuration,
     /// 3: a clean stop left events behind that no broker took.
     EventsLeft,
+    /// 4: `ctl` found no gateway.
+    Unreachable,
+    /// 5: `ctl` got no answer from the device.
+    NoAnswer,
 }
 
 impl Exit {
@@ -33,6 +39,8 @@ impl Exit {
             Self::Failure => 1,
             Self::Configuration => 2,
             Self::EventsLeft => 3,
+            Self::Unreachable => 4,
+            Self::NoAnswer => 5,
         }
     }
 }
@@ -72,7 +80,8 @@ Every key of the configuration file is also an environment variable: LWM2M_GATEW
 Precedence: flags, environment, overrides.toml in the data directory, configuration file, defaults.
 
 Exit codes: 0 everything was handed over, 1 failure, 2 unusable configuration or command line,
-3 stopped with events left that no broker took.";
+3 stopped with events left that no broker took. Of ctl: 1 the gateway or the device refused,
+4 no gateway answers, 5 the device does not answer.";
 
 #[derive(Debug, Args)]
 struct Flags {
@@ -118,6 +127,13 @@ enum Command {
         #[command(subcommand)]
         action: ConfigAction,
     },
+    /// Look after a running gateway by its REST API
+    Ctl(Box<Ctl>),
+    /// Print a completion script for a shell
+    Completion {
+        /// The shell
+        shell: Shell,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -161,6 +177,12 @@ pub fn prepare(
             Ok(loaded) => Task::Serve { loaded: Box::new(loaded), demo },
             Err(faults) => Task::Exit(refuse(&faults, errors)),
         },
+        Some(Command::Ctl(ctl)) => Task::Exit(ctl::run(*ctl, out, errors)),
+        Some(Command::Completion { shell }) => {
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "lwm2m-gateway", &mut script);
+            Task::Exit(say(out, &String::from_utf8_lossy(&script)))
+        }
         Some(Command::Config { action }) => {
             Task::Exit(configure(action, cli.flags, environment, out, errors))
         }
@@ -361,7 +383,15 @@ mod tests {
     #[test]
     fn exit_codes_are_those_of_the_help() {
         let help = run(&["--help"]).out;
-        for exit in [Exit::Clean, Exit::Failure, Exit::Configuration, Exit::EventsLeft] {
+        let exits = [
+            Exit::Clean,
+            Exit::Failure,
+            Exit::Configuration,
+            Exit::EventsLeft,
+            Exit::Unreachable,
+            Exit::NoAnswer,
+        ];
+        for exit in exits {
             assert!(help.contains(&format!("{} ", exit.code())), "{help}");
         }
     }

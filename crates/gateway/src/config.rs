@@ -211,9 +211,11 @@ pub struct Http {
     /// Where it listens; port 0 lets the system choose.
     #[serde(deserialize_with = "values::socket_address")]
     pub bind: SocketAddr,
-    /// Bearer token that every request but `/health` must carry; empty asks for none, which only
-    /// a loopback address may do.
+    /// Bearer token. Without it and without `api_keys` nothing is asked for, which only a loopback
+    /// address may do.
     pub token: Redacted<String>,
+    /// API keys by name, for HTTP Basic.
+    pub api_keys: BTreeMap<String, ApiKey>,
     /// Connections served at the same time; more wait in the accept backlog.
     pub max_connections: usize,
     /// The largest request body.
@@ -228,11 +230,35 @@ impl Default for Http {
             enabled: true,
             bind: SocketAddr::from(([127, 0, 0, 1], 8080)),
             token: Redacted::default(),
+            api_keys: BTreeMap::new(),
             max_connections: 256,
             body_max: Size::megabytes(1),
             timeout: Period::seconds(30),
         }
     }
+}
+
+/// A key for programs that use the API, as EMQX has them.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ApiKey {
+    /// The secret.
+    pub secret: Redacted<String>,
+    /// A file with the secret, in place of `secret`.
+    pub secret_file: PathBuf,
+    /// What the key may do.
+    pub role: Role,
+}
+
+/// What an API key may do.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Role {
+    /// Everything.
+    #[default]
+    Administrator,
+    /// Look: GET and HEAD.
+    Viewer,
 }
 
 /// The log.

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bridge::{Bridge, Downlink, Publication, Surroundings};
+use bridge::{Bridge, Downlink, Fault, Publication, Surroundings};
 use engine::{Command, CommandError};
 use lwm2m::{EndpointName, Models};
 use parking_lot::{Mutex, RwLock};
@@ -21,6 +21,7 @@ use crate::directory::Home;
 use crate::inbox::{CommandInput, Input};
 use crate::mqtt::{Deliveries, Filter, Incoming};
 use crate::outbox::{Outbox, Reservation};
+use crate::results::Waiter;
 use crate::retained::{Candidate, Taken};
 use crate::shard::Shared;
 use crate::telemetry::{Pass, RateLimit};
@@ -47,12 +48,37 @@ pub struct Commands {
     counters: Arc<CommandCounters>,
 }
 
+/// A command on its way to its shard.
+struct Errand {
+    command: Box<Command>,
+    /// What it weighs in the queue, in bytes.
+    size: usize,
+    waiter: Option<Waiter>,
+}
+
 /// Why a shard did not take a command, which is handed back.
 enum Refused {
     /// Its device is not registered.
-    Unknown(Box<Command>),
+    Unknown(Errand),
     /// The queue of the shard, or the way up for outcomes, is full.
-    Full(Box<Command>),
+    Full(Errand),
+}
+
+/// Why a command that did not come from a broker is not on its way.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum SubmitError {
+    /// It is no command.
+    #[error("{0}")]
+    Unusable(#[from] Fault),
+    /// No device of that name is registered.
+    #[error("no such device is registered")]
+    UnknownDevice,
+    /// The queue of the shard, or the way up for outcomes, stayed full.
+    #[error("the gateway has as many commands as it can hold")]
+    Full,
+    /// The gateway stops.
+    #[error("the gateway stops")]
+    Stopping,
 }
 
 /// Whether a command is kept for its device.
@@ -115,6 +141,46 @@ impl Commands {
         Arc::clone(&self.counters)
     }
 
+    /// What all shards share.
+    pub fn shared(&self) -> Arc<Shared> {
+        Arc::clone(&self.shared)
+    }
+
+    /// The contract as it is now.
+    pub fn contract(&self) -> (Bridge, Arc<Models>) {
+        self.contract.read().clone()
+    }
+
+    /// Takes a command for a device that did not come from a broker: JSON as on a command topic.
+    /// Its outcome is published as that of any other, and told to `waiter`.
+    ///
+    /// # Errors
+    /// [`SubmitError`]; nothing is published then.
+    pub async fn submit(
+        &self,
+        endpoint: &EndpointName,
+        command: &[u8],
+        waiter: Option<Waiter>,
+    ) -> Result<(), SubmitError> {
+        if self.closed.load(Ordering::Acquire) {
+            return Err(SubmitError::Stopping);
+        }
+        if self.shared.directory.find(endpoint.as_str()).is_none() {
+            return Err(SubmitError::UnknownDevice);
+        }
+        let read = {
+            let contract = self.contract.read();
+            let (bridge, models) = &*contract;
+            bridge.request(self.shared.clock.now(), endpoint, command, models)?
+        };
+        let size = command.len();
+        let handed = self.hand_over(Errand { command: Box::new(read), size, waiter }).await;
+        handed.map_err(|refused| match refused {
+            Refused::Unknown(_) => SubmitError::UnknownDevice,
+            Refused::Full(_) => SubmitError::Full,
+        })
+    }
+
     fn read(&self, incoming: &Incoming) -> Downlink {
         let contract = self.contract.read();
         let (bridge, models) = &*contract;
@@ -148,56 +214,63 @@ impl Commands {
         }
     }
 
-    async fn hand_over(&self, mut command: Box<Command>, size: usize, keeping: Keeping) {
+    async fn hand_over(&self, mut errand: Errand) -> Result<(), Refused> {
         let deadline = Instant::now() + self.wait_max;
         loop {
             // Looked up anew each time: the device may move while its shard is full.
-            match self.offer(command, size) {
-                Ok(()) => return,
-                // It waits for its device.
-                Err(Refused::Unknown(_)) if keeping == Keeping::Yes => return,
-                Err(Refused::Unknown(command)) => {
-                    count(&self.counters.unknown);
-                    return self.report(&command, &CommandError::UnknownDevice);
-                }
-                Err(Refused::Full(refused)) => command = refused,
-            }
-            if Instant::now() >= deadline {
-                count(&self.counters.queue_full);
-                return self.report(&command, &CommandError::QueueFull);
+            match self.offer(errand) {
+                Ok(()) => return Ok(()),
+                Err(Refused::Full(refused)) if Instant::now() < deadline => errand = refused,
+                Err(refused) => return Err(refused),
             }
             sleep(RETRY).await;
         }
     }
 
+    /// Hands a command of a broker over, or tells the application why not.
+    async fn serve(&self, command: Box<Command>, size: usize, keeping: Keeping) {
+        match self.hand_over(Errand { command, size, waiter: None }).await {
+            Ok(()) => {}
+            // It waits for its device.
+            Err(Refused::Unknown(_)) if keeping == Keeping::Yes => {}
+            Err(Refused::Unknown(errand)) => {
+                count(&self.counters.unknown);
+                self.report(&errand.command, &CommandError::UnknownDevice);
+            }
+            Err(Refused::Full(errand)) => {
+                count(&self.counters.queue_full);
+                self.report(&errand.command, &CommandError::QueueFull);
+            }
+        }
+    }
+
     /// Puts a command before the shard of its device while the device cannot move: so it is there
     /// before the eviction, and moves along in its place.
-    fn offer(&self, command: Box<Command>, size: usize) -> Result<(), Refused> {
-        let name = command.endpoint.clone();
-        let put = |mut command: Box<Command>, name: &EndpointName, home: Home| {
-            command.endpoint = name.clone();
-            self.put_before(home.shard, command, size).map_err(Refused::Full)
+    fn offer(&self, errand: Errand) -> Result<(), Refused> {
+        let name = errand.command.endpoint.clone();
+        let put = |mut errand: Errand, name: &EndpointName, home: Home| {
+            errand.command.endpoint = name.clone();
+            self.put_before(home.shard, errand).map_err(Refused::Full)
         };
         self.shared
             .directory
-            .at_home(name.as_str(), command, put)
-            .unwrap_or_else(|command| Err(Refused::Unknown(command)))
+            .at_home(name.as_str(), errand, put)
+            .unwrap_or_else(|errand| Err(Refused::Unknown(errand)))
     }
 
-    fn put_before(
-        &self,
-        shard: u8,
-        command: Box<Command>,
-        size: usize,
-    ) -> Result<(), Box<Command>> {
+    fn put_before(&self, shard: u8, errand: Errand) -> Result<(), Errand> {
         let inbox = self.shared.inboxes.get(usize::from(shard));
         let (Some(inbox), Some(reservation)) = (inbox, self.reserve()) else {
-            return Err(command);
+            return Err(errand);
         };
-        let input = CommandInput { command: *command, reservation, hops: HOPS_MAX };
+        let Errand { command, size, waiter } = errand;
+        let input = CommandInput { command: *command, reservation, waiter, hops: HOPS_MAX };
         match inbox.offer(Input::Command(Box::new(input)), size + COMMAND_OVERHEAD) {
             Ok(()) => Ok(()),
-            Err(Input::Command(input)) => Err(Box::new(input.command)),
+            Err(Input::Command(input)) => {
+                let CommandInput { command, waiter, .. } = *input;
+                Err(Errand { command: Box::new(command), size, waiter })
+            }
             Err(_) => unreachable!("the inbox hands back what it was given"),
         }
     }
@@ -254,7 +327,7 @@ impl Deliveries for Commands {
             if incoming.retained { self.keep(&incoming, &read) } else { Some(Keeping::No) };
         let Some(keeping) = keeping else { return };
         match read {
-            Downlink::Command(command) => self.hand_over(command, size, keeping).await,
+            Downlink::Command(command) => self.serve(command, size, keeping).await,
             Downlink::Refused { endpoint, publications, fault } => {
                 count(&self.counters.refused);
                 self.log("unusable_command", endpoint.as_str(), &fault.to_string());

@@ -19,12 +19,14 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use error::ApiError;
+pub use auth::SecretError;
+pub use error::{ApiError, ErrorBody};
 pub use health::{Alive, Health, HealthReport, Phase};
 pub use server::Server;
 
+use self::auth::{Access, RefusalNumbers};
 use crate::config::Http;
-use crate::telemetry::{Metrics, Redacted};
+use crate::telemetry::Metrics;
 
 /// What the handlers share.
 #[derive(Clone, Debug)]
@@ -45,28 +47,52 @@ pub struct BindError {
     pub error: io::Error,
 }
 
-/// Binds the address and serves the routes of this module together with those of `api`, which
-/// are guarded and bounded like them.
-///
-/// # Errors
-/// See [`BindError`].
-pub async fn start(settings: &Http, shared: Shared, api: Router) -> Result<Server, BindError> {
-    let address = settings.bind;
-    let router = router(settings, shared, api);
-    Server::bind(settings, router).await.map_err(|error| BindError { address, error })
+/// Why the server does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// Its address cannot be had.
+    #[error(transparent)]
+    Bind(#[from] BindError),
+    /// The secret of an API key cannot be read.
+    #[error(transparent)]
+    Secret(#[from] SecretError),
 }
 
-fn router(settings: &Http, shared: Shared, api: Router) -> Router {
-    let token: Arc<Redacted<String>> = Arc::new(settings.token.clone());
+/// Routes that other modules bring.
+#[derive(Debug, Default)]
+pub struct Routes {
+    /// For those who may.
+    pub guarded: Router,
+    /// For everybody.
+    pub open: Router,
+}
+
+/// Binds the address and serves the routes of this module together with the others, which are
+/// bounded like them.
+///
+/// # Errors
+/// See [`StartError`].
+pub async fn start(settings: &Http, shared: Shared, routes: Routes) -> Result<Server, StartError> {
+    let address = settings.bind;
+    let refusals = Arc::default();
+    shared.metrics.add_source(RefusalNumbers(Arc::clone(&refusals)));
+    let access = Arc::new(Access::new(settings, refusals)?);
+    let router = router(settings, shared, routes, access);
+    let server = Server::bind(settings, router).await;
+    Ok(server.map_err(|error| BindError { address, error })?)
+}
+
+fn router(settings: &Http, shared: Shared, routes: Routes, access: Arc<Access>) -> Router {
     let guarded = Router::new()
         .route("/metrics", get(metrics))
         .with_state(shared.clone())
-        .merge(api)
+        .merge(routes.guarded)
         .fallback(no_such_path)
-        .layer(from_fn_with_state(token, auth::require_token));
+        .layer(from_fn_with_state(access, auth::require_access));
     Router::new()
         .route("/health", get(health))
         .with_state(shared)
+        .merge(routes.open)
         .merge(guarded)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(settings.body_max.get()))

@@ -11,13 +11,14 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bridge::Bridge;
 use crossbeam_queue::SegQueue;
-use engine::{Command, Handover, Peer, RegistrationId, Settings};
+use engine::{Command, Cursor, Handover, ObservedPath, Peer, RegistrationId, Row, Settings};
 use lwm2m::{EndpointName, Models};
-use tokio::sync::mpsc;
+use tokio::sync::{mpsc, oneshot};
 use udpio::{SocketOptions, Waker};
 
 use crate::config::AccessRules;
 use crate::outbox::Reservation;
+use crate::results::Waiter;
 use crate::shard::Seat;
 
 /// Everything that reaches a shard by another way than its sockets.
@@ -32,6 +33,10 @@ pub enum Input {
     HandedOver(Box<HandedOver>),
     /// The operator ends a registration.
     Kick(EndpointName),
+    /// Somebody lists the devices.
+    List(Box<List>),
+    /// Somebody looks at one device.
+    Look(Box<Look>),
     /// Other settings, of the engine and of the contract.
     Settings(Arc<Settings>, Box<Bridge>),
     /// Other object definitions.
@@ -71,6 +76,8 @@ pub struct CommandInput {
     pub command: Command,
     /// The slot for its outcome.
     pub reservation: Reservation,
+    /// Who waits for its outcome, if somebody does.
+    pub waiter: Option<Waiter>,
     /// How often it may still be passed on, when its device moves while it is on its way.
     pub hops: u8,
 }
@@ -117,6 +124,44 @@ pub struct HandedOver {
     pub handover: Handover,
     /// A slot for the outcome of each.
     pub reservations: Vec<Reservation>,
+}
+
+/// A question for a page of a shard's devices. A shard answers one in each of its turns.
+pub struct List {
+    /// Where the page begins; `None` for the first one.
+    pub after: Option<Cursor>,
+    /// Which devices are wanted.
+    pub wanted: Arc<dyn Fn(&Row) -> bool + Send + Sync>,
+    /// The answer.
+    pub reply: oneshot::Sender<Listed>,
+}
+
+/// A page of a shard's devices.
+#[derive(Debug, Default)]
+pub struct Listed {
+    /// The devices that are wanted, of at most [`engine::PAGE_LEN_MAX`].
+    pub rows: Vec<Row>,
+    /// How many were looked at.
+    pub looked_at: usize,
+    /// Where the next page begins; `None` after the last.
+    pub next: Option<Cursor>,
+}
+
+/// A question for one device.
+pub struct Look {
+    /// Its name.
+    pub endpoint: EndpointName,
+    /// The answer; `None` when it is not registered with this shard.
+    pub reply: oneshot::Sender<Option<Looked>>,
+}
+
+/// One device.
+#[derive(Clone, Debug)]
+pub struct Looked {
+    /// As in a listing.
+    pub row: Row,
+    /// What is observed.
+    pub observed: Vec<ObservedPath>,
 }
 
 /// The bounds of the commands and datagrams that wait.

@@ -56,9 +56,9 @@ pub enum StartError {
     /// The MQTT side does not start.
     #[error("{0}")]
     Mqtt(String),
-    /// The HTTP server's address cannot be had.
+    /// The HTTP server does not start.
     #[error(transparent)]
-    Http(#[from] crate::http::BindError),
+    Http(#[from] crate::http::StartError),
     /// The simulated devices do not start.
     #[error("--demo: {0}")]
     Demo(String),

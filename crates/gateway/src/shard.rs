@@ -26,6 +26,7 @@ use crate::filters::ExactFilters;
 use crate::inbox::{Forwarded, Forwarding, Inbox, Input};
 use crate::objects::{MissingVersions, VersionCheck};
 use crate::outbox::{Outbox, Reservation};
+use crate::results::Results;
 use crate::retained::RetainedCommands;
 use crate::telemetry::{Counter, ShardMetrics};
 
@@ -54,6 +55,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Filters for names that the wildcard does not match.
     pub exact_filters: ExactFilters,
+    /// The last results of commands.
+    pub results: Results,
     /// Versions of objects that devices have and nobody defined.
     pub missing_versions: MissingVersions,
     /// Retained commands.

@@ -12,7 +12,7 @@ use engine::AcceptedVersion;
 
 use super::error::{ConfigError, ConfigErrors};
 use super::tree::{self, Origin, Table};
-use super::{Config, Durability, Listener, MqttMode, SHARDS_MAX, Transport};
+use super::{ApiKey, Config, Durability, Listener, MqttMode, SHARDS_MAX, Transport};
 use crate::listeners::Slots;
 use crate::{settings, telemetry};
 
@@ -351,12 +351,27 @@ fn http(config: &Config, faults: &mut Faults<'_>) {
     let http = &config.http;
     let exposed = http.enabled && !http.bind.ip().is_loopback();
     faults.require(
-        !exposed || !http.token.is_empty(),
+        !exposed || !http.token.is_empty() || !http.api_keys.is_empty(),
         "http.token",
-        format!("is needed because http.bind = {} is not a loopback address", http.bind),
+        format!(
+            "or a key in http.api_keys is needed because http.bind = {} is not a loopback address",
+            http.bind
+        ),
     );
+    for (name, key) in &http.api_keys {
+        api_key(name, key, faults);
+    }
     faults.require(http.max_connections > 0, "http.max_connections", "expected more than 0");
     faults.require(!http.timeout.duration().is_zero(), "http.timeout", "expected more than 0");
+}
+
+fn api_key(name: &str, key: &ApiKey, faults: &mut Faults<'_>) {
+    let section = format!("http.api_keys.{name}");
+    // HTTP Basic ends the name at the first colon.
+    let named = !name.is_empty() && !name.contains(':') && !name.contains(char::is_control);
+    faults.require(named, &section, "expected a name without colons");
+    let one = key.secret.is_empty() != key.secret_file.as_os_str().is_empty();
+    faults.require(one, &section, "expected either secret or secret_file");
 }
 
 fn log(config: &Config, faults: &mut Faults<'_>) {

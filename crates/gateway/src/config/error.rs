@@ -97,7 +97,7 @@ impl ConfigError {
 
 /// Keys whose values never appear in any output.
 pub(super) fn is_secret(key: &str) -> bool {
-    matches!(key, "password" | "token")
+    matches!(key, "password" | "token" | "secret")
 }
 
 impl fmt::Display for ConfigError {

@@ -72,3 +72,14 @@ pub enum Transport {
     /// CoAP over DTLS. Known by name so that it can be refused by name.
     Dtls,
 }
+
+impl Transport {
+    /// As it is written in the settings.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Udp => "udp",
+            Self::Dtls => "dtls",
+        }
+    }
+}

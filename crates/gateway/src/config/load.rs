@@ -53,12 +53,14 @@ impl Loaded {
         let table = toml::Table::try_from(&config).unwrap_or_default();
         let mut file = tree::from_toml(&table, &Origin::Default);
         // Secrets are masked whenever they are written.
-        let secrets = [
-            (["http", "token", ""], config.http.token.reveal()),
-            (["mqtt", "external", "password"], config.mqtt.external.password.reveal()),
+        let mut secrets = vec![
+            (vec!["http", "token"], config.http.token.reveal()),
+            (vec!["mqtt", "external", "password"], config.mqtt.external.password.reveal()),
         ];
+        for (name, key) in &config.http.api_keys {
+            secrets.push((vec!["http", "api_keys", name, "secret"], key.secret.reveal()));
+        }
         for (path, secret) in secrets {
-            let path: Vec<_> = path.into_iter().filter(|name| !name.is_empty()).collect();
             let node = Node { value: Value::String(secret.clone()), origin: Origin::Default };
             // The sections are there: the table was written from the same types.
             let _ = tree::insert(&mut file, &path, node);

@@ -250,7 +250,7 @@ const FAULTS: &[(&str, &str)] = &[
     ("[lwm2m]\nlifetime_min = \"1500ms\"", "lwm2m.lifetime_min: expected whole seconds"),
     (
         "[http]\nbind = \"0.0.0.0:8080\"",
-        "http.token: is needed because http.bind = 0.0.0.0:8080 is not a loopback address",
+        "http.token: or a key in http.api_keys is needed because http.bind = 0.0.0.0:8080 is not a loopback address",
     ),
     ("[mqtt.external]\nurl = \"tcp://x\"", "mqtt.external.url: expected \"mqtt://host:port\""),
     ("[mqtt.external]\nurl = \"mqtt://u:p@x\"", "mqtt.external.url: expected \"mqtt://host:port\""),

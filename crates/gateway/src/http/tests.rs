@@ -5,7 +5,7 @@ use tokio::net::TcpStream;
 
 use super::*;
 use crate::config::{Period, Size};
-use crate::telemetry::Counter;
+use crate::telemetry::{Counter, Redacted};
 
 struct Running {
     server: Server,
@@ -22,7 +22,8 @@ async fn running(settings: Http) -> Running {
 
 async fn running_with(settings: Http, api: Router) -> Running {
     let shared = Shared { health: Arc::new(Health::new(1)), metrics: Arc::new(Metrics::new(1)) };
-    let server = start(&settings, shared.clone(), api).await.unwrap();
+    let routes = Routes { guarded: api, ..Routes::default() };
+    let server = start(&settings, shared.clone(), routes).await.unwrap();
     assert_ne!(server.address().port(), 0);
     Running { server, shared }
 }
@@ -37,7 +38,8 @@ async fn exchange(address: SocketAddr, request: &str) -> String {
 }
 
 async fn ask(running: &Running, path: &str, headers: &str) -> (String, String) {
-    let request = format!("GET {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n{headers}\r\n");
+    let request =
+        format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n{headers}\r\n");
     let answer = exchange(running.server.address(), &request).await;
     let (head, body) = answer.split_once("\r\n\r\n").unwrap();
     (head.to_owned(), body.to_owned())
@@ -85,7 +87,7 @@ async fn unknown_paths_and_methods_are_answered_in_json() {
     let error: serde_json::Value = serde_json::from_str(&body).unwrap();
     assert_eq!(error["code"], "NOT_FOUND");
     assert!(error["message"].is_string());
-    let request = "DELETE /health HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n";
+    let request = "DELETE /health HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
     let answer = exchange(running.server.address(), request).await;
     assert_eq!(status(&answer), "405");
     assert!(answer.contains("\"code\":\"METHOD_NOT_ALLOWED\""), "{answer}");
@@ -118,7 +120,7 @@ async fn a_token_guards_everything_but_health() {
 async fn a_port_that_is_taken_is_named_with_its_setting() {
     let running = running(settings()).await;
     let taken = Http { bind: running.server.address(), ..Http::default() };
-    let error = start(&taken, running.shared.clone(), Router::new()).await.unwrap_err();
+    let error = start(&taken, running.shared.clone(), Routes::default()).await.unwrap_err();
     let expected = format!("http.bind = {}: ", running.server.address());
     assert!(error.to_string().starts_with(&expected), "{error}");
 }
@@ -129,7 +131,7 @@ async fn a_body_above_the_bound_is_refused() {
     let running = running_with(Http { body_max: Size::bytes(4), ..settings() }, api).await;
     for (body, expected) in [("1234", "200"), ("12345", "413")] {
         let request = format!(
-            "POST /api HTTP/1.1\r\nHost: x\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+            "POST /api HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
             body.len()
         );
         let answer = exchange(running.server.address(), &request).await;
@@ -175,7 +177,7 @@ async fn a_stop_finishes_the_request_that_is_worked_on() {
     );
     let running = running_with(settings(), api).await;
     let address = running.server.address();
-    let request = "GET /work HTTP/1.1\r\nHost: x\r\n\r\n";
+    let request = "GET /work HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let answer = tokio::spawn(async move { exchange(address, request).await });
     entry.recv().await.unwrap();
     running.server.stop(Duration::from_secs(5)).await;

@@ -8,6 +8,7 @@ use crate::downlink::{CommandCounters, Commands};
 use crate::mqtt::{MqttStats, Northbound};
 use crate::objects::Objects;
 use crate::outbox::OutboxMonitor;
+use crate::results::ResultNumbers;
 use crate::shard::Shared;
 use crate::telemetry::{Metrics, Page, Source};
 
@@ -20,6 +21,7 @@ pub(super) fn add_sources(
     metrics.add_source(outbox.clone());
     metrics.add_source(Broker(northbound.stats()));
     metrics.add_source(FromBroker(commands.counters()));
+    metrics.add_source(ResultNumbers(commands.shared()));
 }
 
 pub(super) fn add_shared(metrics: &Metrics, objects: &Arc<Objects>, shared: &Arc<Shared>) {

@@ -28,10 +28,11 @@ use crate::mqtt::external::Protocol;
 use crate::objects::{self, MissingVersions, Objects};
 use crate::outbox::{Outbox, outboxes};
 use crate::pump::Subscriptions;
+use crate::results::Results;
 use crate::retained::RetainedCommands;
 use crate::shard::{self, Parts, Seat, Shard, Shared};
 use crate::telemetry::Metrics;
-use crate::{pump, settings};
+use crate::{pump, rest, settings};
 
 /// How often the health page learns whether the broker is there.
 const HEALTH_STEP: std::time::Duration = std::time::Duration::from_millis(200);
@@ -144,7 +145,9 @@ impl Service {
                 health: Arc::clone(&self.health),
                 metrics: Arc::clone(&self.metrics),
             };
-            let server = http::start(&config.http, pages, axum::Router::new()).await?;
+            let (shared, commands) = (Arc::clone(&self.shared), Arc::clone(&self.commands));
+            let routes = rest::routes(rest::Api::new(self.control.clone(), shared, commands));
+            let server = http::start(&config.http, pages, routes).await?;
             self.addresses.http = Some(server.address());
             self.http = Some(server);
         }
@@ -162,6 +165,7 @@ fn share(config: &Config, pollers: &[Poller]) -> Shared {
         inboxes: pollers.iter().map(|poller| Inbox::new(limits, poller.waker())).collect(),
         clock: Clock::new(),
         exact_filters: ExactFilters::default(),
+        results: Results::default(),
         missing_versions: MissingVersions::default(),
         retained: RetainedCommands::new(settings::retained(config)),
     }

@@ -218,6 +218,9 @@ impl Shard {
             self.keep_directory(&event);
             self.publish(now, &event);
             self.hand_out_retained(now, &event);
+            if let Event::CommandFinished(finished) = event {
+                self.shared.results.finished(*finished);
+            }
         }
         let intake = if self.uplink.has_room() { Intake::Open } else { Intake::Full };
         self.server.set_intake(intake);

@@ -1,20 +1,27 @@
 //! What a shard does with its inputs and with claims.
 
-use engine::{Claim, ClaimAnswer, CommandError, Datagram, Identity, Instant, RegistrationId};
+use engine::{
+    Claim, ClaimAnswer, CommandError, Datagram, Identity, Instant, PAGE_LEN_MAX, RegistrationId,
+};
 
 use super::{INPUTS_MAX, Shard};
 use crate::clock;
 use crate::directory::Home;
-use crate::inbox::{CommandInput, Evict, Forwarded, Forwarding, HandedOver, Input};
+use crate::inbox::{
+    CommandInput, Evict, Forwarded, Forwarding, HandedOver, Input, List, Listed, Look, Looked,
+};
 use crate::listeners::Admission;
+use crate::results::Asked;
 use crate::telemetry::{Counter, Reasons};
 
 impl Shard {
     pub(super) fn take_inputs(&mut self, now: Instant) {
         for _ in 0..INPUTS_MAX {
             let Some(input) = self.inbox().next() else { break };
+            // A page of a listing takes as long as all else that a turn may do.
+            let is_last = matches!(input, Input::List(_));
             self.take(now, input);
-            if self.stopping {
+            if self.stopping || is_last {
                 break;
             }
         }
@@ -29,6 +36,8 @@ impl Shard {
             Input::Kick(endpoint) => {
                 self.server.kick(now, &endpoint);
             }
+            Input::List(list) => self.list(now, *list),
+            Input::Look(look) => self.look(now, *look),
             Input::Settings(settings, bridge) => {
                 self.server.set_settings(settings);
                 self.uplink.set_bridge(*bridge);
@@ -53,9 +62,11 @@ impl Shard {
     }
 
     pub(super) fn submit(&mut self, now: Instant, input: CommandInput) {
-        let CommandInput { command, reservation, hops } = input;
+        let CommandInput { command, reservation, waiter, hops } = input;
+        let asked = Asked::by(&command);
         match self.server.submit(now, command) {
-            Ok(_) => {
+            Ok(id) => {
+                self.shared.results.accepted(id, &asked, waiter);
                 self.metrics.add(Counter::CommandsAccepted, 1);
                 self.reservations.push(reservation);
             }
@@ -68,15 +79,36 @@ impl Shard {
                     && home.shard != self.number
                     && let Some(inbox) = self.shared.inboxes.get(usize::from(home.shard))
                 {
-                    let passed = CommandInput { command, reservation, hops };
+                    let passed = CommandInput { command, reservation, waiter, hops };
                     inbox.send(Input::Command(Box::new(passed)));
                     return;
                 }
                 self.metrics.count(Reasons::CommandsRefused, refused.reason.name());
                 self.log.command_died(&refused.reason, command.endpoint.as_str());
+                self.shared.results.refused(asked, refused.reason.clone(), waiter);
                 self.uplink.refuse(command, refused.reason, reservation);
             }
         }
+    }
+
+    fn list(&self, now: Instant, list: List) {
+        // Nobody waits for what an HTTP client gave up.
+        if list.reply.is_closed() {
+            return;
+        }
+        let page = self.server.list(now, list.after, PAGE_LEN_MAX);
+        let looked_at = page.rows.len();
+        let mut rows = page.rows;
+        rows.retain(|row| (list.wanted)(row));
+        let _ = list.reply.send(Listed { rows, looked_at, next: page.next });
+    }
+
+    fn look(&self, now: Instant, look: Look) {
+        let name = look.endpoint.as_str();
+        let row = self.server.lookup(now, name);
+        let looked =
+            row.map(|row| Looked { row, observed: self.server.observed(name).unwrap_or_default() });
+        let _ = look.reply.send(looked);
     }
 
     fn take_forwarded(&mut self, now: Instant, forwarded: Forwarded) {

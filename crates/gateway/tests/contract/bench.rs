@@ -171,6 +171,12 @@ impl Gateway {
         });
     }
 
+    /// The HTTP server, if the settings asked for one.
+    pub(crate) fn http(&self) -> SocketAddr {
+        let service = self.service.as_ref().expect("it runs until it is dropped");
+        service.addresses().http.expect("the settings ask for it")
+    }
+
     /// A device that has not registered.
     pub(crate) fn device(&self, name: &str) -> Device<'_> {
         let socket = socket();
