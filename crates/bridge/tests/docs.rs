@@ -324,6 +324,7 @@ fn result(observe: Option<u32>, text: &str) -> Result<Answer, CommandError> {
         "timeout" => return Err(CommandError::Timeout { acked: false }),
         "expired" => return Err(CommandError::Expired),
         "unknown_device" => return Err(CommandError::UnknownDevice),
+        "composite_unsupported" => return Err(CommandError::CompositeUnsupported(None)),
         _ => {}
     }
     let mut words = text.splitn(3, ' ');

@@ -18,6 +18,7 @@ use lwm2m::model::ModelView;
 
 use crate::command::{Answer, CommandError};
 use crate::event::{Arrival, Event, ObserveCause, Observed, Presence};
+use crate::formats;
 use crate::interface::management::{self, Prepared};
 use crate::note::NoteKind;
 use crate::observations::{Observation, Target};
@@ -126,8 +127,10 @@ impl Server {
     /// Nobody wants these paths any more: they were to be observed, and are cancelled.
     pub(crate) fn forget_wanted(&mut self, key: Key, target: &Target) {
         let composite = target.composite.as_deref().unwrap_or_default();
-        let is_it =
-            |request: &Prepared| request.path == target.path && request.payload == composite;
+        let models = Arc::clone(&self.models);
+        let is_it = |request: &Prepared| {
+            request.path == target.path && formats::same_paths(&request.payload, composite, &models)
+        };
         if let Some(plan) = self.plan_mut(key) {
             plan.drop_if(is_it);
         }

@@ -154,6 +154,10 @@ pub enum CommandError {
     /// The gateway stops, and there is no store that could keep the command.
     #[error("the gateway stops")]
     Stopping,
+    /// The device has no composite operations: it said so by this code, or was silent once in this
+    /// registration.
+    #[error("the device does not support composite operations")]
+    CompositeUnsupported(Option<Code>),
     /// The operation cannot be carried out, or its content not be written in the format.
     #[error("{0}")]
     Unsupported(String),
@@ -174,6 +178,7 @@ impl CommandError {
             Self::Replaced => "replaced",
             Self::UnknownDevice => "unknown_device",
             Self::Stopping => "stopping",
+            Self::CompositeUnsupported(_) => "composite_unsupported",
             Self::Unsupported(_) => "unsupported",
         }
     }

@@ -48,9 +48,10 @@ impl Server {
             return Err(CommandError::UnknownDevice);
         };
         check_origin(command)?;
-        let info = Arc::clone(&registration.info);
+        let (info, habits) = (Arc::clone(&registration.info), registration.habits);
+        habits.check(command.operation.kind())?;
         let context = self.context(now, &info);
-        let request = Prepared::new(&command.operation, &command.query, &info, &context)
+        let request = Prepared::new(&command.operation, &command.query, (&info, habits), &context)
             .map_err(CommandError::Unsupported)?;
         let age_out = now + self.settings.queue.age;
         let accepted = Accepted {
@@ -115,12 +116,12 @@ impl Server {
         self.drop_empty_queue(key);
     }
 
-    fn send(&mut self, now: Instant, key: Key, mut command: Accepted) {
+    pub(crate) fn send(&mut self, now: Instant, key: Key, mut command: Accepted) {
         let Some(registration) = self.registry.get(key) else { return };
         let (info, peer) = (Arc::clone(&registration.info), registration.peer);
         let size = command.size();
-        let payload = if self.records.is_on() {
-            command.request.payload.clone() // A restart sends it again.
+        let payload = if self.records.is_on() || command.request.may_be_rewritten() {
+            command.request.payload.clone() // A restart, or another format, sends it again.
         } else {
             core::mem::take(&mut command.request.payload)
         };
@@ -188,9 +189,14 @@ impl Server {
         outgoing: Outgoing<'_>,
     ) -> ExchangeId {
         let target = command.request.target(&outgoing.payload);
-        let mut request = command.request.to_request(outgoing.info, outgoing.payload);
         self.forget_wanted(key, &target);
         let mut known = self.observations_of(key, &target);
+        let mut request = match known.last().and_then(|id| self.paths_of(*id)) {
+            Some((format, paths)) => {
+                command.request.in_format(format).to_request(outgoing.info, paths)
+            }
+            None => command.request.to_request(outgoing.info, outgoing.payload),
+        };
         let Some(id) = known.pop() else {
             request.options.observe(1);
             return self.coap.request(now, outgoing.peer, request, outgoing.options);
@@ -239,8 +245,10 @@ impl Server {
         let sequence = flight.observation.and_then(|observing| {
             self.on_observe_answer(key, observing, &flight.command.origin, &response)
         });
-        let answer = management::answer(response, sequence);
-        self.finish(key, flight.command, Ok(answer));
+        let code = response.code;
+        let Some(command) = self.send_rewritten(now, key, flight.command, code) else { return };
+        let learnt = self.learn(key, &command.request, code);
+        self.finish(key, command, learnt.map(|()| management::answer(response, sequence)));
         self.go_on(now, key);
     }
 
@@ -258,7 +266,9 @@ impl Server {
             self.on_silence(key);
         }
         self.keep_credit(key);
-        self.end_exchange(now, key, exchange, CommandError::Timeout { acked });
+        let error =
+            self.learn_from_silence(key, exchange).unwrap_or(CommandError::Timeout { acked });
+        self.end_exchange(now, key, exchange, error);
     }
 
     pub(crate) fn on_failed(

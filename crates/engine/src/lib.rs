@@ -16,6 +16,7 @@ mod claim;
 mod command;
 mod commands;
 mod event;
+mod formats;
 mod identity;
 mod interface;
 mod intern;

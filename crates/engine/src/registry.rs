@@ -14,6 +14,7 @@ use hashbrown::HashTable;
 use lwm2m::EndpointName;
 
 use crate::event::{Device, Presence, RegisteredInfo};
+use crate::formats::Habits;
 use crate::identity::{Identity, RegistrationId};
 use crate::observations::Link;
 use crate::paged::{Paged, Peak};
@@ -57,6 +58,8 @@ pub(crate) struct Registration {
     pub(crate) lifetime: LifetimePhase,
     pub(crate) window: Window,
     pub(crate) watch: Watch,
+    /// What its answers have taught.
+    pub(crate) habits: Habits,
     pub(crate) route: Route,
     pub(crate) stage: Stage,
     /// Whether it waits to be written to the store.
@@ -118,6 +121,7 @@ impl Registration {
             lifetime: LifetimePhase::Running,
             window: Window::Open,
             watch: Watch::Off,
+            habits: Habits::default(),
             route: Route::Unproven,
             stage: Stage::Announced,
             recorded: Recorded::Clean,

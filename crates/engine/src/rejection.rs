@@ -1,7 +1,7 @@
 //! What is told of Registers and addresses that were refused: design, section 6.
 //!
-//! All of them are counted and noted; the events are for applications and bounded, so that no scanner
-//! floods them. Whether something is refused is judged elsewhere.
+//! All of them are counted and noted; the events are for applications and bounded, so that no
+//! scanner floods them. Whether something is refused is judged elsewhere.
 
 use coap::{Code, Duration, Incoming, Instant, Peer};
 use lwm2m::EndpointName;

@@ -4,6 +4,7 @@ mod arming;
 mod commands;
 mod counters;
 mod ends;
+mod formats;
 mod garbage;
 mod life_cycle;
 mod lifetimes;

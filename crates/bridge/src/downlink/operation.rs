@@ -35,6 +35,11 @@ impl Parts<'_> {
             | MessageType::WriteComposite
             | MessageType::ObserveComposite
             | MessageType::CancelObserveComposite => self.composite(),
+            // A list of paths is an observation of them together.
+            MessageType::CancelObserve if self.data.find_value("paths").is_some() => {
+                let operation = Operation::CancelObserveComposite { paths: paths(self.data)? };
+                Ok(Request { operation, query: Vec::new() })
+            }
             _ => self.simple(), // Those with nothing but a path and a few members.
         }
     }

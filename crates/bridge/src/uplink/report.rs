@@ -78,6 +78,9 @@ pub(super) fn code_of(error: &CommandError) -> Option<(Code, Cow<'_, str>)> {
         CommandError::Stopping => unavailable("stopping"),
         CommandError::UnknownDevice => Some((Code::NOT_FOUND, "unknown_device".into())),
         CommandError::Transfer(_) => Some((Code::BAD_GATEWAY, error.to_string().into())),
+        CommandError::CompositeUnsupported(code) => {
+            Some((code.unwrap_or(Code::NOT_IMPLEMENTED), "composite_unsupported".into()))
+        }
         CommandError::Unsupported(reason) => Some((Code::BAD_REQUEST, reason.into())),
     }
 }

@@ -12,6 +12,7 @@ use lwm2m::{Format, Operation, OperationKind, Path, Reading, WriteMode};
 
 use crate::command::Answer;
 use crate::event::RegisteredInfo;
+use crate::formats::{self, Choice, Habits};
 use crate::observations::Target;
 
 /// An operation made into all of a request but the device's own root.
@@ -22,16 +23,18 @@ pub(crate) struct Prepared {
     pub(crate) method: Code,
     pub(crate) accept: Option<Format>,
     pub(crate) format: Option<Format>,
+    pub(crate) choice: Choice,
     pub(crate) query: Vec<Box<str>>,
     pub(crate) payload: Vec<u8>,
 }
 
 impl Prepared {
-    /// Prepares an operation for a device with `info`. The error says what cannot be written.
+    /// Prepares an operation for a device with `info` and `habits`. The error says what cannot be
+    /// written.
     pub(crate) fn new(
         operation: &Operation,
         query: &[String],
-        info: &RegisteredInfo,
+        (info, habits): (&RegisteredInfo, Habits),
         context: &Context<'_>,
     ) -> Result<Self, String> {
         let mut prepared = Self {
@@ -40,10 +43,11 @@ impl Prepared {
             method: method(operation),
             accept: accept(operation),
             format: None,
+            choice: Choice::Ours,
             query: Vec::new(),
             payload: Vec::new(),
         };
-        prepared.write_content(operation, info, context)?;
+        prepared.write_content(operation, (info, habits), context)?;
         if let Operation::WriteAttributes { attributes, .. } = operation {
             prepared.query.extend(attributes.queries().map(String::into_boxed_str));
         }
@@ -62,6 +66,7 @@ impl Prepared {
             method: Code::GET,
             accept: None,
             format: None,
+            choice: Choice::Stated,
             query: Vec::new(),
             payload: Vec::new(),
         }
@@ -82,6 +87,7 @@ impl Prepared {
             method: request.code,
             accept: target.accept,
             format: options.content_format().map(|format| Format(format.0)),
+            choice: Choice::Stated,
             query: options.uri_query().map(text).collect(),
             payload: target.composite.as_deref().unwrap_or_default().to_vec(),
         }
@@ -130,24 +136,31 @@ impl Prepared {
     fn write_content(
         &mut self,
         operation: &Operation,
-        info: &RegisteredInfo,
+        (info, habits): (&RegisteredInfo, Habits),
         context: &Context<'_>,
     ) -> Result<(), String> {
+        let composite = || formats::composite(info, habits);
+        if let Operation::Write { format, .. }
+        | Operation::Create { format, .. }
+        | Operation::WriteComposite { format, .. } = operation
+        {
+            self.choice = if format.is_some() { Choice::Stated } else { Choice::Ours };
+        }
         match operation {
             Operation::Write { format, content, .. }
             | Operation::Create { format, content, .. } => {
-                self.encode(format.unwrap_or(Format::TLV), content, context)
+                let format = format.unwrap_or_else(|| formats::written(info, habits));
+                self.encode(format, content, context)
             }
             Operation::WriteComposite { format, content } => {
-                self.encode(format.unwrap_or_else(|| composite_format(info)), content, context)
+                self.encode(format.unwrap_or_else(composite), content, context)
             }
             Operation::ReadComposite { paths, accept }
             | Operation::ObserveComposite { paths, accept } => {
-                self.encode_paths(accept.unwrap_or_else(|| composite_format(info)), paths)
+                let format = accept.filter(|format| can_list_paths(*format));
+                self.encode_paths(format.unwrap_or_else(composite), paths)
             }
-            Operation::CancelObserveComposite { paths } => {
-                self.encode_paths(composite_format(info), paths)
-            }
+            Operation::CancelObserveComposite { paths } => self.encode_paths(composite(), paths),
             Operation::Execute { arguments, .. } => {
                 self.format = Some(Format::TEXT);
                 self.payload = arguments.clone().into_bytes();
@@ -225,11 +238,10 @@ const fn accept(operation: &Operation) -> Option<Format> {
     }
 }
 
-/// The SenML that the device says it knows, else the compact one: no other format can carry a path
-/// list to every 1.1 device (OMA Core 6.3.8).
-fn composite_format(info: &RegisteredInfo) -> Format {
-    let known = [Format::SENML_CBOR, Format::SENML_JSON];
-    known.into_iter().find(|format| info.formats().contains(format)).unwrap_or(Format::SENML_CBOR)
+/// Formats that can hold a path list: what is wanted as the answer's format is then one that the
+/// device can read as well.
+const fn can_list_paths(format: Format) -> bool {
+    matches!(format, Format::SENML_CBOR | Format::SENML_JSON | Format::LWM2M_CBOR)
 }
 
 /// The answer of a device, undecoded. `sequence` is that of the observation, if it started one.

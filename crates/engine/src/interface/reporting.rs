@@ -7,6 +7,7 @@ use coap::{Code, Freshness, Incoming, Instant, ObservationId, Reliability, Type}
 use lwm2m::{Format, Path, codec};
 
 use crate::event::{Continuation, Event, Notification};
+use crate::formats;
 use crate::interface::bare;
 use crate::note::{NoteKind, Who};
 use crate::observations::{Observation, Target};
@@ -164,12 +165,15 @@ impl Server {
         self.observations.chain(head).next().map(|observation| observation.id)
     }
 
-    /// The observations of a path, in whatever format.
+    /// The observations of a path, or of a list of paths, in whatever format.
     pub(crate) fn observations_of(&self, key: Key, target: &Target) -> Vec<ObservationId> {
         let head = self.registry.get(key).map(|found| found.observations).unwrap_or_default();
-        let same = |found: &&Observation| {
-            found.target.path == target.path && found.target.composite == target.composite
+        let same_list = |found: &Target| match (&found.composite, &target.composite) {
+            (Some(found), Some(wanted)) => formats::same_paths(found, wanted, &self.models),
+            (found, wanted) => found.is_none() && wanted.is_none(),
         };
+        let same =
+            |found: &&Observation| found.target.path == target.path && same_list(&found.target);
         self.observations.chain(head).filter(same).map(|found| found.id).collect()
     }
 }

@@ -19,6 +19,7 @@ fn command(number: u64, priority: Priority) -> Accepted {
             method: Code::GET,
             accept: None,
             format: None,
+            choice: crate::formats::Choice::Stated,
             query: Vec::new(),
             payload: Vec::new(),
         },

@@ -10,6 +10,7 @@ use super::wire::{Clocks, Reader, Writer};
 use crate::arming::plan::{Plan, Wanted};
 use crate::command::{Origin, Priority};
 use crate::event::ObserveCause;
+use crate::formats::Choice;
 use crate::identity::{CommandId, Identity};
 use crate::interface::management::Prepared;
 use crate::observations::{Observation, Target};
@@ -297,9 +298,14 @@ fn read_wanted(reader: &mut Reader<'_>) -> Option<Wanted> {
     Some(Wanted { request, origin, cause, tries })
 }
 
+/// Their places are what is stored, in the upper half of the byte that names the operation.
+const CHOICES: [Choice; 3] = [Choice::Stated, Choice::Ours, Choice::Second];
+const CHOICE_SHIFT: usize = 4;
+
 fn write_request(writer: &mut Writer, request: &Prepared) {
     let operation = OPERATIONS.iter().position(|known| *known == request.operation);
-    writer.u8(operation.unwrap_or(OPERATIONS.len()) as u8);
+    let choice = CHOICES.iter().position(|known| *known == request.choice).unwrap_or(0);
+    writer.u8((operation.unwrap_or(OPERATIONS.len()) | choice << CHOICE_SHIFT) as u8);
     writer.path(&request.path);
     writer.u8(request.method.byte());
     writer.format(request.accept);
@@ -309,8 +315,11 @@ fn write_request(writer: &mut Writer, request: &Prepared) {
 }
 
 fn read_request(reader: &mut Reader<'_>) -> Option<Prepared> {
+    let first = usize::from(reader.u8()?);
+    let (operation, choice) = (first & ((1 << CHOICE_SHIFT) - 1), first >> CHOICE_SHIFT);
     Some(Prepared {
-        operation: *OPERATIONS.get(usize::from(reader.u8()?))?,
+        operation: *OPERATIONS.get(operation)?,
+        choice: *CHOICES.get(choice)?,
         path: reader.path()?,
         method: read_method(reader)?,
         accept: reader.format()?,

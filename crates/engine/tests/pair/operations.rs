@@ -167,9 +167,9 @@ fn bodies_larger_than_a_block_pass_both_ways() {
     assert!(answer.body.windows(900).any(|window| window == long.as_bytes()));
 }
 
-/// Device behaviour 10: composite operations may be met by silence, and that ends as a time-out.
+/// Device behaviour 10: composite operations may be met by silence, and that ends as unsupported.
 #[test]
-fn composite_operations_are_answered_or_time_out() {
+fn composite_operations_are_answered_or_unsupported() {
     let operation = || Operation::ReadComposite {
         paths: vec![path("/3/0/0"), path("/3303/0/5700")],
         accept: Some(Format::SENML_CBOR),
@@ -177,7 +177,7 @@ fn composite_operations_are_answered_or_time_out() {
     let mut pair = Pair::registered(Profile::like_leshan(Arc::new(Models::builtin())));
     assert_eq!(pair.ask(operation()).unwrap().code, Code::CONTENT);
     let mut silent = Pair::registered(Profile::like_wakaama(Arc::new(Models::builtin())));
-    assert_eq!(silent.ask(operation()), Err(CommandError::Timeout { acked: false }));
+    assert_eq!(silent.ask(operation()), Err(CommandError::CompositeUnsupported(None)));
 }
 
 /// ETS 306: Send.

@@ -45,6 +45,7 @@ mod commands;
 mod content;
 mod definitions;
 mod exchanges;
+mod formats;
 mod http;
 mod lifecycle;
 mod northbound;
