@@ -1,6 +1,7 @@
 //! Observations that are set up after a Register: section 7 of the compatibility contract, table
 //! 0.1 ("auto observe pace", "observations after a new Register"), fact 9.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use coap::{Code, Duration, Token, Type};
@@ -566,4 +567,74 @@ fn observations_that_come_late_are_set_up_too() {
     let head = new.server.registry.get(key).unwrap().observations;
     assert!(new.server.observations.chain(head).all(|found| found.origin.as_bytes() == ECHO));
     assert_eq!(new.server.observations(), 2);
+}
+
+/// A device that slept over an observe is asked again in its window, automatic or not: its silence
+/// says nothing.
+#[test]
+fn an_observe_that_the_device_slept_over_is_sent_again() {
+    let mut rig = Rig::new(listed(Profile::Emqx5, &["/3/0"]));
+    let query = "ep=dev&lt=3600&lwm2m=1.1&b=U&Q";
+    let location = rig.register(peer(1), query);
+    let lost = take_observe(&mut rig);
+    rig.secs(60);
+    rig.sent.clear();
+    let update = Msg::post(rig.id(), &location);
+    rig.ask(peer(1), &update);
+    rig.secs(3);
+    let again = take_observe(&mut rig);
+    assert_eq!(again.uri(), lost.uri());
+    answer(&mut rig, &again);
+    assert_eq!(observed(&rig).len(), 1);
+    assert_eq!(rig.server.observations(), 1);
+}
+
+/// A fleet that comes back after an outage keeps every observation.
+#[test]
+fn a_thousand_devices_that_register_again_keep_every_observation() {
+    const DEVICES: u16 = 1000;
+    let settings = Settings { profile: Profile::Emqx5, ..Settings::default() };
+    let mut rig = Rig::new(settings);
+    let at = |device: u16, port: u16| peer_at((device / 250) as u8, port + device);
+    let register = |rig: &mut Rig, device: u16, port: u16| {
+        let uri = format!("/rd?ep=dev-{device}&lt=3600&lwm2m=1.1");
+        let message = Msg::post(rig.id(), &uri).payload(LINKS);
+        rig.send(at(device, port), &message);
+    };
+    for device in 0..DEVICES {
+        register(&mut rig, device, 2000);
+        let endpoint = name(&format!("dev-{device}"));
+        let origin = Origin::new(&device.to_be_bytes());
+        let command = crate::Command::new(endpoint, observe("/3303/0/5700"), origin);
+        rig.server.submit(rig.now, command).unwrap();
+        rig.settle();
+    }
+    answer_fleet(&mut rig);
+    for device in 0..DEVICES {
+        register(&mut rig, device, 20_000);
+    }
+    rig.events.clear();
+    let observes = answer_fleet(&mut rig);
+    assert_eq!(observes.len(), usize::from(DEVICES));
+    assert_eq!(rig.server.observations(), usize::from(DEVICES));
+    assert_eq!(rig.server.stats().rearmed, u64::from(DEVICES));
+    for (to, observe) in observes {
+        let id = rig.id();
+        let news = Msg::with_token(observe.token, Type::NonConfirmable, Code::CONTENT, id);
+        rig.send(to, &news.observe(1).payload("22").format(0));
+    }
+    let devices: BTreeSet<_> =
+        rig.notifications().iter().map(|news| news.origin.as_bytes().to_vec()).collect();
+    assert_eq!(devices.len(), usize::from(DEVICES));
+}
+
+/// Answers every observe that is on its way, and says what and where they were.
+fn answer_fleet(rig: &mut Rig) -> Vec<(coap::Peer, Msg)> {
+    let sent = core::mem::take(&mut rig.sent);
+    let observes: Vec<_> =
+        sent.into_iter().filter(|(_, message)| message.code == Code::GET).collect();
+    for (to, request) in &observes {
+        rig.send(*to, &request.answer(Code::CONTENT).observe(0).payload("21").format(0));
+    }
+    observes
 }

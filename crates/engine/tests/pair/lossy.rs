@@ -87,3 +87,31 @@ fn a_cut_link_ends_everything_once() {
     pair.run_secs(400);
     assert!(pair.device.is_registered(), "it comes back by itself");
 }
+
+/// Fact 9: whatever the link loses or repeats, a device that registers again ends up observed, once
+/// per path, and its notifications come up.
+#[test]
+fn observations_outlive_registers_over_a_lossy_link() {
+    for seed in 0..10 {
+        let notifications = Reliability::Confirmable;
+        let mut pair = Pair::new(Profile { notifications, ..profile() }, Conditions::PERFECT, seed);
+        pair.run_secs(1);
+        for resource in ["/3303/0/5700", "/3/0/9"] {
+            pair.ask(observe(resource)).unwrap();
+        }
+        pair.link.set_conditions(Conditions::LOSSY);
+        for round in 0..5 {
+            pair.port += 1;
+            pair.device.register(pair.now);
+            pair.run_secs(300);
+            // Every now and then an observe is lost for good: the next sign of life brings it back.
+            pair.device.update(pair.now);
+            pair.run_secs(300);
+            assert_eq!(pair.server.observations(), 2, "seed {seed}, round {round}");
+            pair.events.clear();
+            pair.device.set_value(pair.now, path("/3303/0/5700"), Value::Float(f64::from(round)));
+            pair.run_secs(100);
+            assert_eq!(pair.notified().len(), 1, "seed {seed}, round {round}");
+        }
+    }
+}

@@ -40,6 +40,7 @@ mod bench;
 mod coap;
 
 mod answers;
+mod auto_observe;
 mod bad_input;
 mod commands;
 mod content;
