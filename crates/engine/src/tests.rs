@@ -1,6 +1,7 @@
 //! Tests of the whole server, driven by datagrams written by hand.
 
 mod arming;
+mod auto_observe;
 mod commands;
 mod counters;
 mod ends;

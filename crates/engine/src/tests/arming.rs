@@ -1,8 +1,7 @@
-//! Observations that are set up after a Register: section 7 of the compatibility contract, table
-//! 0.1 ("auto observe pace", "observations after a new Register"), fact 9.
+//! Observations of commands that are set up again after a Register: table 0.1 of the compatibility
+//! contract ("observations after a new Register"), fact 9.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use coap::{Code, Duration, Token, Type};
 use lwm2m::{Format, Operation};
@@ -10,35 +9,35 @@ use lwm2m::{Format, Operation};
 use super::rig::{LINKS, Msg, Rig, cancel, name, observe, path, peer, peer_at, read};
 use crate::{
     Arrival, AutoObserve, CommandError, Event, Intake, NoteKind, ObserveCause, Observed, Origin,
-    Profile, Rearm, Settings,
+    Profile, Settings,
 };
 
 /// What the application of a test wants repeated.
-const ECHO: &[u8] = b"observe";
+pub(super) const ECHO: &[u8] = b"observe";
 
-fn auto(profile: Profile) -> Settings {
+pub(super) fn auto(profile: Profile) -> Settings {
     Settings { profile, auto_observe: AutoObserve::Registered, ..Settings::default() }
 }
 
-fn listed(profile: Profile, paths: &[&str]) -> Settings {
+pub(super) fn listed(profile: Profile, paths: &[&str]) -> Settings {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
     Settings { auto_observe: AutoObserve::Listed(paths), ..auto(profile) }
 }
 
 /// A device of profile 5, which observes nothing by itself.
-fn rig() -> (Rig, String) {
+pub(super) fn rig() -> (Rig, String) {
     Rig::registered(Settings { profile: Profile::Emqx5, ..Settings::default() })
 }
 
 /// Registers `dev` once more, from another port; its new location.
-fn again(rig: &mut Rig) -> String {
+pub(super) fn again(rig: &mut Rig) -> String {
     let location = rig.register(peer_at(1, 6000), "ep=dev&lt=3600&lwm2m=1.1&b=U");
     let update = Msg::post(rig.id(), &location);
     assert_eq!(rig.ask(peer_at(1, 6000), &update).code, Code::CHANGED);
     location
 }
 
-fn observed(rig: &Rig) -> Vec<&Observed> {
+pub(super) fn observed(rig: &Rig) -> Vec<&Observed> {
     rig.events
         .iter()
         .filter_map(|event| if let Event::Observed(found) = event { Some(&**found) } else { None })
@@ -47,7 +46,7 @@ fn observed(rig: &Rig) -> Vec<&Observed> {
 
 /// Takes the one observe that is on its way.
 #[track_caller]
-fn take_observe(rig: &mut Rig) -> Msg {
+pub(super) fn take_observe(rig: &mut Rig) -> Msg {
     assert_eq!(rig.requests(), 1, "{:?}", rig.sent);
     let request = rig.take_request();
     assert_eq!(request.options.options().observe(), Some(0), "{request:?}");
@@ -55,14 +54,14 @@ fn take_observe(rig: &mut Rig) -> Msg {
 }
 
 /// Answers an observe with a value, from where the device is by now.
-fn answer(rig: &mut Rig, request: &Msg) {
+pub(super) fn answer(rig: &mut Rig, request: &Msg) {
     let at = rig.server.lookup(rig.now, "dev").unwrap().device.peer;
     let value = request.answer(Code::CONTENT).observe(0).payload("21.5").format(0);
     rig.send(at, &value);
 }
 
 /// Answers each observe that comes, as fast as it comes; their paths in order.
-fn answer_all(rig: &mut Rig, span: Duration) -> Vec<String> {
+pub(super) fn answer_all(rig: &mut Rig, span: Duration) -> Vec<String> {
     let end = rig.now + span;
     let mut uris = Vec::new();
     while rig.now < end {
@@ -76,7 +75,7 @@ fn answer_all(rig: &mut Rig, span: Duration) -> Vec<String> {
     uris
 }
 
-fn observe_as(rig: &mut Rig, text: &str, echo: &[u8]) -> Token {
+pub(super) fn observe_as(rig: &mut Rig, text: &str, echo: &[u8]) -> Token {
     rig.submit_with(observe(text), |command| command.origin = Origin::new(echo)).unwrap();
     let request = take_observe(rig);
     answer(rig, &request);
@@ -164,97 +163,6 @@ fn an_observation_is_set_up_as_it_was_asked_for() {
     assert_eq!(rig.server.observations(), 2);
 }
 
-#[test]
-fn everything_registered_is_observed_in_order_without_being_asked() {
-    for (profile, expected) in [
-        (Profile::Emqx4, vec!["/1/0", "/3/0", "/3303/0"]),
-        (Profile::Emqx5, vec!["/3/0", "/3303/0"]),
-    ] {
-        let (mut rig, _) = Rig::registered(auto(profile));
-        assert_eq!(answer_all(&mut rig, Duration::from_secs(5)), expected);
-        let causes: Vec<_> = observed(&rig).iter().map(|observed| observed.cause).collect();
-        assert_eq!(causes, vec![ObserveCause::Automatic; expected.len()]);
-        assert_eq!(observed(&rig)[0].origin, Origin::default());
-        assert_eq!(rig.server.stats().auto_observed, expected.len() as u64);
-        again(&mut rig);
-        assert_eq!(answer_all(&mut rig, Duration::from_secs(5)), expected, "{profile:?}");
-        assert_eq!(rig.server.observations(), expected.len());
-    }
-}
-
-/// Table 0.1: one at a time; in profile 4 at least 100 ms apart, two seconds after the first
-/// Register and at once after another.
-#[test]
-fn the_pace_is_that_of_the_profile() {
-    let (mut rig, _) = Rig::registered(auto(Profile::Emqx4));
-    rig.advance(Duration::from_millis(1_990));
-    assert_eq!(rig.requests(), 0);
-    rig.advance(Duration::from_millis(30));
-    for round in 0..2 {
-        for left in [2, 1, 0] {
-            let request = take_observe(&mut rig);
-            answer(&mut rig, &request);
-            rig.advance(Duration::from_millis(80));
-            assert_eq!(rig.requests(), 0, "round {round}, {left} left");
-            rig.advance(Duration::from_millis(30));
-            assert_eq!(rig.requests(), usize::from(left > 0));
-        }
-        rig.secs(1);
-        if round == 0 {
-            again(&mut rig);
-        }
-    }
-    let (mut rig, _) = Rig::registered(auto(Profile::Emqx5));
-    for left in [1, 0] {
-        let request = take_observe(&mut rig);
-        answer(&mut rig, &request);
-        assert_eq!(rig.requests(), left);
-    }
-}
-
-/// A sleepy device listens for a moment only, and that must not pass unused.
-#[test]
-fn a_sleepy_device_is_asked_at_once() {
-    let mut rig = Rig::new(auto(Profile::Emqx4));
-    rig.register(peer(1), "ep=dev&lt=3600&lwm2m=1.1&b=U&Q");
-    assert_eq!(take_observe(&mut rig).uri(), "/1/0");
-}
-
-/// What is refused or not answered is said once, and asked again at the next Register only.
-#[test]
-fn an_automatic_observe_that_fails_is_over() {
-    let (mut rig, location) = Rig::registered(listed(Profile::Emqx5, &["/3/0", "/3303/0"]));
-    let request = take_observe(&mut rig);
-    rig.send(peer(1), &request.answer(Code::METHOD_NOT_ALLOWED));
-    let silent = take_observe(&mut rig);
-    assert_eq!(silent.uri(), "/3303/0");
-    rig.secs(130);
-    let ends: Vec<_> = observed(&rig).into_iter().map(|found| found.result.clone()).collect();
-    assert_eq!(ends[0].as_ref().unwrap().code, Code::METHOD_NOT_ALLOWED);
-    assert_eq!(ends[1], Err(CommandError::Timeout { acked: false }));
-    assert_eq!((ends.len(), rig.server.observations()), (2, 0));
-    assert_eq!(rig.server.stats().auto_observe_failed, 2);
-    rig.sent.clear();
-    let update = Msg::post(rig.id(), &location);
-    rig.ask(peer(1), &update);
-    assert_eq!(rig.requests(), 0);
-    again(&mut rig);
-    assert_eq!(answer_all(&mut rig, Duration::from_secs(1)), ["/3/0", "/3303/0"]);
-}
-
-/// A device that does not answer one observe is not asked for the next before it says something.
-#[test]
-fn a_silent_device_is_left_alone() {
-    let (mut rig, location) = Rig::registered(listed(Profile::Emqx5, &["/3/0", "/3303/0"]));
-    let sent = take_observe(&mut rig);
-    rig.secs(1_000);
-    assert!(rig.sent.iter().all(|(_, message)| message.token == sent.token), "repeated at most");
-    rig.sent.clear();
-    let update = Msg::post(rig.id(), &location);
-    rig.ask(peer(1), &update);
-    assert_eq!(take_observe(&mut rig).uri(), "/3303/0");
-}
-
 /// An observation that a command asked for is not lost because its device was not there.
 #[test]
 fn an_unanswered_observation_of_a_command_is_tried_five_times() {
@@ -292,39 +200,6 @@ fn a_refused_observation_of_a_command_ends() {
     assert_eq!((rig.requests(), rig.server.observations()), (0, 0));
 }
 
-/// With `rearm = false` everything is as in EMQX.
-#[test]
-fn without_rearming_only_profile_4_observes_again_and_only_by_itself() {
-    for (profile, first, second) in [
-        (Profile::Emqx4, vec!["/1/0", "/3/0", "/3303/0"], vec!["/1/0", "/3/0", "/3303/0"]),
-        (Profile::Emqx5, vec!["/3/0", "/3303/0"], vec![]),
-    ] {
-        let settings = Settings { rearm: Rearm::Off, ..auto(profile) };
-        let (mut rig, _) = Rig::registered(settings);
-        assert_eq!(answer_all(&mut rig, Duration::from_secs(5)), first);
-        observe_as(&mut rig, "/3303/0/5700", ECHO);
-        again(&mut rig);
-        assert_eq!(answer_all(&mut rig, Duration::from_secs(5)), second, "{profile:?}");
-    }
-}
-
-/// What is both listed and asked for is observed once, for the command.
-#[test]
-fn what_is_listed_and_asked_for_is_observed_once() {
-    let (mut rig, _) = Rig::registered(listed(Profile::Emqx5, &["/3/0", "/3303/0"]));
-    answer_all(&mut rig, Duration::from_secs(1));
-    observe_as(&mut rig, "/3303/0", ECHO);
-    assert_eq!(rig.server.observations(), 2);
-    for _ in 0..2 {
-        again(&mut rig);
-        rig.events.clear();
-        assert_eq!(answer_all(&mut rig, Duration::from_secs(1)), ["/3303/0", "/3/0"]);
-        let found: Vec<_> = observed(&rig).iter().map(|o| o.origin.as_bytes().to_vec()).collect();
-        assert_eq!(found, [ECHO, b""]);
-        assert_eq!(rig.server.observations(), 2);
-    }
-}
-
 /// Commands go first, but not for ever.
 #[test]
 fn an_observe_lets_eight_commands_pass() {
@@ -344,31 +219,6 @@ fn an_observe_lets_eight_commands_pass() {
     let place = uris.iter().position(|uri| uri == "/3303/0/5700");
     assert_eq!(place, Some(8), "{uris:?}");
     assert_eq!(uris.len(), 20, "one read was in flight and ended as replaced");
-}
-
-#[test]
-fn an_observe_takes_its_place_in_flight() {
-    let settings = Settings { max_in_flight: 2, ..listed(Profile::Emqx5, &["/3/0", "/3303/0"]) };
-    let (mut rig, _) = Rig::registered(settings);
-    rig.submit(read("/3/0/0")).unwrap();
-    rig.submit(read("/3/0/1")).unwrap();
-    // The observe and one command are two.
-    assert_eq!(rig.server.lookup(rig.now, "dev").unwrap().commands_waiting, 1);
-    assert_eq!(take_observe(&mut rig).uri(), "/3/0");
-}
-
-/// Section 6 of the design: until an address has answered once, one request is on its way to it.
-#[test]
-fn an_unproven_address_gets_one_request_at_a_time() {
-    let mut rig = Rig::new(auto(Profile::Emqx5));
-    rig.register(peer(1), "ep=dev&lt=3600&lwm2m=1.1&b=U");
-    rig.submit(read("/3/0/0")).unwrap();
-    let request = take_observe(&mut rig);
-    assert_eq!(request.uri(), "/3/0");
-    rig.advance(Duration::from_millis(900));
-    assert_eq!(rig.requests(), 0);
-    answer(&mut rig, &request);
-    assert_eq!(rig.take_request().uri(), "/3/0/0");
 }
 
 /// Facts 20 to 22: a sleeper is asked when it wakes, and not before.
@@ -469,41 +319,6 @@ fn nothing_is_observed_while_the_way_up_is_full() {
     assert_eq!(take_observe(&mut rig).uri(), "/3303/0/5700");
 }
 
-/// New settings count from the next Register on.
-#[test]
-fn settings_at_run_time_count_from_the_next_register_on() {
-    let (mut rig, location) = rig();
-    rig.server.set_settings(Arc::new(listed(Profile::Emqx5, &["/3/0"])));
-    let update = Msg::post(rig.id(), &location).payload(LINKS);
-    rig.ask(peer(1), &update);
-    assert_eq!(rig.requests(), 0);
-    again(&mut rig);
-    assert_eq!(answer_all(&mut rig, Duration::from_secs(1)), ["/3/0"]);
-    rig.server.set_settings(Arc::new(Settings { profile: Profile::Emqx5, ..Settings::default() }));
-    again(&mut rig);
-    assert_eq!((rig.requests(), rig.server.observations()), (0, 0));
-}
-
-/// An idle device keeps nothing of it: a million of them would keep a million.
-#[test]
-fn a_plan_that_is_done_is_gone() {
-    let (mut rig, _) = Rig::registered(auto(Profile::Emqx4));
-    answer_all(&mut rig, Duration::from_secs(5));
-    let key = rig.server.registry.find("dev").unwrap();
-    assert!(rig.server.registry.get(key).unwrap().queue.is_none());
-    assert!(rig.server.exchanges.is_empty());
-}
-
-/// Devices of 4 096 links are listened to, but not observed without bound.
-#[test]
-fn a_device_of_too_many_paths_is_noted() {
-    let mut rig = Rig::new(auto(Profile::Emqx5));
-    let links: String = (0..300).map(|instance| format!("</3303/{instance}>,")).collect();
-    let register = Msg::post(rig.id(), "/rd?ep=dev&lt=60&lwm2m=1.1").payload(links);
-    rig.ask(peer(1), &register);
-    assert_eq!(rig.notes(), [NoteKind::AutoObserveLimited]);
-}
-
 fn arrive(rig: &mut Rig, evict: bool) {
     rig.claims = crate::ClaimAnswer::Granted { evict };
     let id = rig.id();
@@ -567,26 +382,6 @@ fn observations_that_come_late_are_set_up_too() {
     let head = new.server.registry.get(key).unwrap().observations;
     assert!(new.server.observations.chain(head).all(|found| found.origin.as_bytes() == ECHO));
     assert_eq!(new.server.observations(), 2);
-}
-
-/// A device that slept over an observe is asked again in its window, automatic or not: its silence
-/// says nothing.
-#[test]
-fn an_observe_that_the_device_slept_over_is_sent_again() {
-    let mut rig = Rig::new(listed(Profile::Emqx5, &["/3/0"]));
-    let query = "ep=dev&lt=3600&lwm2m=1.1&b=U&Q";
-    let location = rig.register(peer(1), query);
-    let lost = take_observe(&mut rig);
-    rig.secs(60);
-    rig.sent.clear();
-    let update = Msg::post(rig.id(), &location);
-    rig.ask(peer(1), &update);
-    rig.secs(3);
-    let again = take_observe(&mut rig);
-    assert_eq!(again.uri(), lost.uri());
-    answer(&mut rig, &again);
-    assert_eq!(observed(&rig).len(), 1);
-    assert_eq!(rig.server.observations(), 1);
 }
 
 /// A fleet that comes back after an outage keeps every observation.

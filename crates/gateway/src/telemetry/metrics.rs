@@ -248,6 +248,8 @@ fn help(family: &str) -> &'static str {
         "registrations_late" => "Lifetimes that ended before an Update, grace still running",
         "address_changes" => "Devices that came back from another address",
         "notifications" => "Notifications by kind",
+        "observations_set_up" => "Observations set up after a Register by cause",
+        "observations_failed" => "Observations that could not be set up after a Register by cause",
         "sends" => "Sends by outcome",
         "notifications_stale" => "Notifications older than one already seen",
         "notifications_full" => "Notifications and Sends without room in the outbox",

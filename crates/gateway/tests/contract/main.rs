@@ -52,6 +52,7 @@ mod lifecycle;
 mod northbound;
 mod notifications;
 mod queue_mode;
+mod rearm;
 mod refusals;
 mod registration;
 mod registration_life;
