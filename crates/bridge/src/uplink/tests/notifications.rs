@@ -169,7 +169,7 @@ fn an_observation_that_the_gateway_could_not_set_up_is_reported_once() {
             assert_eq!(published(&out), [("lwm2m/EP/up/resp", format!("{begin}{expected}"))]);
         }
     }
-    let settings = Settings { report: crate::Report::Profile, ..Settings::of(Emqx4) };
+    let settings = Settings { report: Report::Profile, ..Settings::of(Emqx4) };
     let out = Bench::with(settings).auto_observed("/3/0", Err(Timeout { acked: false }));
     assert_eq!(published(&out), [], "as silent as the release");
 }
@@ -188,7 +188,7 @@ fn an_observation_that_is_set_up_again_notifies() {
         let out = Bench::new(profile).rearmed(OBSERVE, Ok(code(4, 4)));
         let ended = r#"{"reqID":307,"msgType":"observe","data":{"reqPath":"/3/0/10","code":"4.04","codeMsg":"not_found"}}"#;
         assert_eq!(published(&out), [("lwm2m/EP/up/resp", ended.to_owned())]);
-        let silent = engine::CommandError::Timeout { acked: false };
+        let silent = CommandError::Timeout { acked: false };
         let out = Bench::new(profile).rearmed(OBSERVE, Err(silent));
         let lost = r#"{"reqID":307,"msgType":"coap_timeout","data":{"path":"/3/0/10"}}"#;
         assert_eq!(published(&out), [("lwm2m/EP/up/resp", lost.to_owned())]);
