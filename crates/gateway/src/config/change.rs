@@ -169,3 +169,6 @@ fn below(path: &str, name: &str) -> String {
 fn is_value(key: &str) -> bool {
     key.starts_with("lwm2m.topics.")
 }
+
+#[cfg(test)]
+mod tests;

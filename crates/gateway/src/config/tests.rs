@@ -149,7 +149,8 @@ const FAULTS: &[(&str, &str)] = &[
     (
         "profil = \"emqx4\"",
         "gateway.toml:1: profil: unknown key (did you mean `profile`?), expected one of: enable, \
-         profile, data_dir, shards, durability, lwm2m, coap, listeners, inbox, outbox, mqtt, http, log",
+         profile, data_dir, shards, durability, lwm2m, coap, listeners, inbox, outbox, mqtt, http, \
+         log",
     ),
     (
         "[lwm2m]\n\nlifetime_mx = 5",

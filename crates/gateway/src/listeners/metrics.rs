@@ -36,34 +36,38 @@ impl Source for Gates {
         let gates = self.0.read();
         let devices: Vec<_> =
             gates.values().map(|gate| (gate.name(), gate.connections() as f64)).collect();
+        let counts = |read: fn(GateCounts) -> u64| -> Vec<_> {
+            gates.values().map(|gate| (gate.name(), read(gate.counts()))).collect()
+        };
         page.gauges(
             "listener_devices",
             "Devices registered that used the listener last",
             "listener",
             &devices,
         )?;
-        for (family, help, read) in FAMILIES {
-            let totals: Vec<_> =
-                gates.values().map(|gate| (gate.name(), read(&gate.counts()))).collect();
-            page.counters(family, help, "listener", &totals)?;
-        }
-        Ok(())
+        page.counters(
+            "listener_registrations",
+            "Registrations made by the listener",
+            "listener",
+            &counts(|counts| counts.registered),
+        )?;
+        page.counters(
+            "listener_registers_refused_full",
+            "Registers refused because max_connections devices are registered",
+            "listener",
+            &counts(|counts| counts.refused_full),
+        )?;
+        page.counters(
+            "listener_registers_refused_rate",
+            "Registers refused because of max_conn_rate",
+            "listener",
+            &counts(|counts| counts.refused_rate),
+        )?;
+        page.counters(
+            "listener_datagrams_denied",
+            "Datagrams dropped because of access_rules",
+            "listener",
+            &counts(|counts| counts.denied),
+        )
     }
 }
-
-type Family = (&'static str, &'static str, fn(&GateCounts) -> u64);
-
-const FAMILIES: [Family; 4] = [
-    ("listener_registrations", "Registrations made by the listener", |counts| counts.registered),
-    (
-        "listener_registers_refused_full",
-        "Registers refused because max_connections devices are registered",
-        |counts| counts.refused_full,
-    ),
-    ("listener_registers_refused_rate", "Registers refused because of max_conn_rate", |counts| {
-        counts.refused_rate
-    }),
-    ("listener_datagrams_denied", "Datagrams dropped because of access_rules", |counts| {
-        counts.denied
-    }),
-];

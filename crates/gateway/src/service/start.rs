@@ -9,6 +9,7 @@ use bridge::Bridge;
 use engine::Server;
 use lwm2m::Models;
 use tokio::sync::mpsc;
+use tokio::task::JoinHandle as Task;
 use udpio::{Poller, Probe};
 
 use super::demo::Demo;
@@ -95,17 +96,12 @@ impl Service {
         numbers::add_shared(&metrics, &objects, &shared);
         metrics.add_source(doors.gates);
         let control = Control::new(loaded, slots, doors.bound, machine);
-        let to_broker = pump::run(reader, subscriptions);
         let mut tasks = vec![
-            tokio::spawn(to_broker),
+            tokio::spawn(pump::run(reader, subscriptions)),
             tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
             tokio::spawn(memory::keep_small()),
         ];
-        let step = config.lwm2m.xml_poll.duration();
-        if !step.is_zero() {
-            let apply = models_for(Arc::clone(&shared), Arc::clone(&commands));
-            tasks.push(tokio::spawn(objects::watch(Arc::clone(&objects), step, apply)));
-        }
+        tasks.extend(watch_objects(config, &objects, &shared, &commands));
         health.enter(Phase::Running);
         let mut service = Self {
             addresses,
@@ -171,12 +167,21 @@ fn share(config: &Config, pollers: &[Poller]) -> Shared {
     }
 }
 
-/// Hands other definitions to everybody who reads payloads.
-fn models_for(shared: Arc<Shared>, commands: Arc<Commands>) -> impl Fn(Arc<Models>) + Send {
-    move |models| {
+/// Watches the object definitions, unless that is off, and hands others to everybody who reads
+/// payloads.
+fn watch_objects(
+    config: &Config,
+    objects: &Arc<Objects>,
+    shared: &Arc<Shared>,
+    commands: &Arc<Commands>,
+) -> Option<Task<()>> {
+    let step = config.lwm2m.xml_poll.duration();
+    let (shared, commands) = (Arc::clone(shared), Arc::clone(commands));
+    let apply = move |models| {
         shared.take_models(&models);
         commands.set_models(models);
-    }
+    };
+    (!step.is_zero()).then(|| tokio::spawn(objects::watch(Arc::clone(objects), step, apply)))
 }
 
 fn listeners_shown(config: &Config) -> String {

@@ -151,14 +151,6 @@ impl EventLog {
         );
     }
 
-    /// What a listener refuses: a line a minute and kind.
-    fn refused(&mut self, kind: &'static str, listener: &str, peer: Peer, name: Option<&str>) {
-        if let Pass::Write { suppressed } = self.limit.pass(kind, Instant::now()) {
-            let address = peer.remote();
-            tracing::warn!(event = kind, listener, %address, endpoint = name, suppressed);
-        }
-    }
-
     /// Says how many lines were left out, about once a minute.
     fn sum_up(&mut self) {
         let now = Instant::now();
@@ -185,21 +177,36 @@ impl Shard {
         self.log.event(event);
     }
 
-    /// A datagram that the access rules deny.
+    /// A datagram that the access rules deny; a line a minute.
     pub(super) fn report_denied(&mut self, listener: u16, peer: Peer) {
-        if let Some(gate) = self.listening.gate(listener) {
-            self.log.refused("access_denied", gate.name(), peer, None);
+        let Some(gate) = self.listening.gate(listener) else { return };
+        let pass = self.log.limit.pass("access_denied", Instant::now());
+        if let Pass::Write { suppressed } = pass {
+            let (listener, address) = (gate.name(), peer.remote());
+            tracing::warn!(event = "access_denied", listener, %address, suppressed);
         }
     }
 
-    /// A Register that its listener has no room for.
+    /// A Register that its listener has no room for; a line a minute.
     pub(super) fn report_refused(&mut self, claim: &Claim, why: Admission) -> ClaimAnswer {
-        let kind = match why {
-            Admission::TooFast => "listener_rate_exceeded",
-            Admission::Full | Admission::Granted => "listener_full",
+        let Some(gate) = self.listening.gate(claim.peer.listener()) else {
+            return ClaimAnswer::Full;
         };
-        if let Some(gate) = self.listening.gate(claim.peer.listener()) {
-            self.log.refused(kind, gate.name(), claim.peer, Some(claim.endpoint.as_str()));
+        let reason = match why {
+            Admission::TooFast => "max_conn_rate",
+            Admission::Full | Admission::Granted => "max_connections",
+        };
+        if let Pass::Write { suppressed } = self.log.limit.pass(reason, Instant::now()) {
+            let (listener, address) = (gate.name(), claim.peer.remote());
+            let endpoint = claim.endpoint.as_str();
+            tracing::warn!(
+                event = "register_refused",
+                reason,
+                listener,
+                endpoint,
+                %address,
+                suppressed,
+            );
         }
         ClaimAnswer::Full
     }
