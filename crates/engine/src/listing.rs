@@ -7,7 +7,6 @@ use coap::{Duration, Instant};
 use lwm2m::{Format, Path};
 
 use crate::event::Device;
-use crate::identity::Identity;
 use crate::queue::Reachability;
 use crate::registry::Key;
 use crate::server::Server;
@@ -116,12 +115,11 @@ impl Server {
     ) -> Option<Cursor> {
         let (keys, next) = self.page(after, PAGE_LEN_MAX);
         for key in keys {
-            let peer = self.registry.get(key).map(|registration| registration.peer);
-            if peer.is_some_and(|peer| peer.listener() == listener) {
-                self.kick_registration(key);
+            let found = self.registry.get(key).filter(|found| found.peer.listener() == listener);
+            if let Some(endpoint) = found.map(|found| found.endpoint.clone()) {
+                self.kick(now, &endpoint);
             }
         }
-        self.drain_messages(now, &Identity::None);
         next
     }
 

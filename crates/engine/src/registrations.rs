@@ -178,14 +178,10 @@ impl Server {
     /// Ends a registration by order of the operator. The device gets 4.04 on its next Update.
     pub fn kick(&mut self, now: Instant, endpoint: &EndpointName) -> bool {
         let Some(key) = self.registry.find(endpoint.as_str()) else { return false };
-        self.kick_registration(key);
-        self.drain_messages(now, &Identity::None);
-        true
-    }
-
-    pub(crate) fn kick_registration(&mut self, key: Key) {
         self.stats.kicked += 1;
         self.end(key, End::Kicked);
+        self.drain_messages(now, &Identity::None);
+        true
     }
 
     /// The timer of a registration fired: its lifetime or that of a waiting command may have

@@ -60,8 +60,7 @@ impl Service {
         let models = objects.models();
         let count = usize::from(config.shard_count());
         let doors = bind(config, &slots, count)?;
-        let coap = doors.bound.iter().map(|(name, address)| (name.clone(), *address)).collect();
-        let mut addresses = Addresses { coap, ..Addresses::default() };
+        let mut addresses = Addresses { coap: doors.addresses(), ..Addresses::default() };
         let pollers = (0..count).map(|_| Poller::new()).collect::<Result<Vec<_>, _>>()?;
         let shared = Arc::new(share(config, &pollers));
         let metrics = Arc::new(Metrics::new(count));
@@ -69,16 +68,9 @@ impl Service {
         let (mut ways_up, reader, monitor) = outboxes(count + 1, config.outbox.limits());
         let refusals = ways_up.pop().ok_or_else(|| StartError::Mqtt("no outbox".to_owned()))?;
         let contract = (bridge.clone(), Arc::clone(&models));
-        let wait_max = config.inbox.wait_max.duration();
-        let commands = Arc::new(Commands::new(Arc::clone(&shared), contract, refusals, wait_max));
+        let commands = Arc::new(commands(config, &shared, contract, refusals));
         let northbound = connect(config, &data_dir, &commands, &mut addresses).await?;
-        let subscriptions = Arc::new(Subscriptions::new(
-            Arc::clone(&northbound),
-            Arc::clone(&shared),
-            bridge.clone(),
-        ));
-        subscriptions.renew().await;
-
+        let subscriptions = subscribe(&northbound, &shared, &bridge).await;
         let health = Arc::new(Health::new(count));
         let machine = Machine {
             shared: Arc::clone(&shared),
@@ -167,6 +159,27 @@ fn share(config: &Config, pollers: &[Poller]) -> Shared {
     }
 }
 
+fn commands(
+    config: &Config,
+    shared: &Arc<Shared>,
+    contract: (Bridge, Arc<Models>),
+    refusals: Outbox,
+) -> Commands {
+    Commands::new(Arc::clone(shared), contract, refusals, config.inbox.wait_max.duration())
+}
+
+/// Subscribes to commands, before any device can register.
+async fn subscribe(
+    northbound: &Arc<dyn Northbound>,
+    shared: &Arc<Shared>,
+    bridge: &Bridge,
+) -> Arc<Subscriptions> {
+    let subscriptions =
+        Subscriptions::new(Arc::clone(northbound), Arc::clone(shared), bridge.clone());
+    subscriptions.renew().await;
+    Arc::new(subscriptions)
+}
+
 /// Watches the object definitions, unless that is off, and hands others to everybody who reads
 /// payloads.
 fn watch_objects(
@@ -194,6 +207,12 @@ struct Doors {
     gates: Gates,
     bound: BTreeMap<String, SocketAddr>,
     per_shard: Vec<Vec<Seat>>,
+}
+
+impl Doors {
+    fn addresses(&self) -> Vec<(String, SocketAddr)> {
+        self.bound.iter().map(|(name, address)| (name.clone(), *address)).collect()
+    }
 }
 
 fn bind(config: &Config, slots: &Slots, shards: usize) -> Result<Doors, StartError> {
