@@ -48,3 +48,4 @@ environment() {
 }
 environment requirements.txt pytest
 environment requirements-emqxlwm2m.txt emqxlwm2m
+environment requirements-schemathesis.txt schemathesis

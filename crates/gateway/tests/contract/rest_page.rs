@@ -4,7 +4,7 @@
 //! | block | meaning |
 //! |---|---|
 //! | `http request` | what is sent: method and path, an empty line and the body if there is one |
-//! | `coap answer LINE` | the device's answer to what it was sent; the rest of a `link` line is the payload |
+//! | `coap answer LINE` | the device's answer to what it was sent; behind `link` its payload |
 //! | `json answer STATUS` | the answer: members that it names, with `"..."` for any value |
 //! | `http answer STATUS` | the same without a body |
 

@@ -16,6 +16,10 @@ function element(name, attributes = {}, ...children) {
   return made;
 }
 
+/** Text with its `code` marked as such. */
+const prose = (text) => (text || "").split("`")
+  .map((part, index) => (index % 2 ? element("code", {}, part) : part));
+
 const byId = (id) => document.getElementById(id);
 
 /** Follows `$ref` inside of the document. */
@@ -75,7 +79,7 @@ function schemaTable(api, given) {
   const rows = properties(api, items).map(({ name, property, needed }) => element("tr", {},
     element("td", {}, element("code", {}, name), needed ? "" : element("span", { class: "soft" }, " ?")),
     element("td", {}, element("code", {}, typeName(api, property))),
-    element("td", {}, (property.description || resolve(api, property).description || ""))));
+    element("td", {}, ...prose(property.description || resolve(api, property).description))));
   if (!rows.length) return undefined;
   const head = element("tr", {}, element("th", {}, "member"), element("th", {}, "type"), element("th", {}));
   return element("details", {}, element("summary", { class: "soft" }, "Members"),
@@ -91,7 +95,7 @@ function parameterRow(api, parameter) {
   return element("tr", {},
     element("td", {}, element("code", {}, parameter.name), mark),
     element("td", {}, element("code", {}, typeName(api, parameter.schema))),
-    element("td", {}, parameter.description || ""),
+    element("td", {}, ...prose(parameter.description)),
     element("td", {}, input));
 }
 
@@ -155,7 +159,7 @@ function responseRow(api, [status, given]) {
   const schema = content && content.schema;
   return element("tr", {},
     element("td", {}, element("code", {}, status)),
-    element("td", {}, answer.description || "", schema ? element("div", {},
+    element("td", {}, ...prose(answer.description), schema ? element("div", {},
       element("code", {}, typeName(api, schema))) : "",
       schema && !status.startsWith("4") && !status.startsWith("5") ? schemaTable(api, schema) : undefined));
 }
@@ -165,7 +169,7 @@ function operation(api, path, method, described) {
   const box = element("div");
   const parameters = (described.parameters || []).map((one) => resolve(api, one));
   box.append(...(described.description || "").split("\n\n").filter(Boolean)
-    .map((text) => element("p", {}, text)));
+    .map((text) => element("p", {}, ...prose(text))));
   if (parameters.length) {
     const head = element("tr", {}, ...["parameter", "type", "", "value"].map((name) => element("th", {}, name)));
     box.append(element("h3", {}, "Parameters"),
