@@ -49,7 +49,7 @@ impl Shard {
     fn submit_retained(&mut self, now: Instant, command: Command) {
         match self.uplink.reserve() {
             Some(reservation) => {
-                self.submit(now, CommandInput { command, reservation, waiter: None, hops: 0 })
+                self.submit(now, CommandInput { command, reservation, waiter: None, hops: 0 });
             }
             // It comes again with the next registration.
             None => self.shared.retained.delay(),
