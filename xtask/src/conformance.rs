@@ -1,5 +1,6 @@
-//! `cargo xtask conformance`: spec/conformance.toml says which test proves which requirement; this
-//! proves that those tests exist, and that they ran.
+//! `cargo xtask conformance`: spec/conformance.toml says which test proves which requirement, and
+//! spec/emqx-defects.toml which proves that a defect of EMQX's gateway is absent; this proves that
+//! those tests exist, and that they ran.
 //!
 //! A test is named as in the log of a run: target, `::`, name (`coap::message::tests::x`; for a
 //! file below `tests/` the target is the file). Tests that cover a fact of the list of protocol
@@ -16,7 +17,8 @@ use serde::Deserialize;
 use crate::files;
 use listing::Outcome;
 
-const FILE: &str = "spec/conformance.toml";
+/// What the specifications require, and what users of EMQX's gateway miss.
+const FILES: [&str; 2] = ["spec/conformance.toml", "spec/emqx-defects.toml"];
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -76,23 +78,23 @@ impl<'de> Deserialize<'de> for Tests {
 
 /// Checks the file; with the log of a run also that every named test passed in it.
 pub(crate) fn command(root: &Path, log: Option<&Path>) -> Result<(), String> {
-    let conformance = parse(&files::read(&root.join(FILE))?)?;
     let existing = match log {
         // What ran exists.
         Some(log) => listing::from_log(&files::read(log)?),
         None => listing::from_binaries(root)?,
     };
     let facts = facts::scan(root)?;
-    let problems = check(&conformance, &existing, &facts);
-    for problem in &problems {
-        println!("{FILE}: {problem}");
+    let mut count = 0;
+    for file in FILES {
+        let conformance = parse(file, &files::read(&root.join(file))?)?;
+        let problems = check(&conformance, &existing, &facts);
+        for problem in &problems {
+            println!("{file}: {problem}");
+        }
+        println!("{file}: {}", summary(&conformance));
+        count += problems.len();
     }
-    println!("{}", summary(&conformance));
-    if problems.is_empty() {
-        Ok(())
-    } else {
-        Err(format!("conformance: {} problems", problems.len()))
-    }
+    if count == 0 { Ok(()) } else { Err(format!("conformance: {count} problems")) }
 }
 
 /// Prints the facts that tests name, in the form of entries.
@@ -105,8 +107,8 @@ pub(crate) fn print_facts(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
-fn parse(text: &str) -> Result<Conformance, String> {
-    toml::from_str(text).map_err(|error| format!("{FILE}: {error}"))
+fn parse(file: &str, text: &str) -> Result<Conformance, String> {
+    toml::from_str(text).map_err(|error| format!("{file}: {error}"))
 }
 
 fn check(
@@ -214,7 +216,7 @@ mod tests {
             ("coap::tests::left_out".to_owned(), Outcome::Ignored),
         ]);
         let facts = BTreeMap::from([(26, BTreeSet::from([TEST.to_owned()]))]);
-        check(&parse(text).unwrap(), &existing, &facts)
+        check(&parse("test", text).unwrap(), &existing, &facts)
     }
 
     fn entry(id: &str, rest: &str) -> String {
@@ -264,18 +266,20 @@ mod tests {
 
     /// Without running anything: the tests of each fact are those that name it.
     #[test]
-    fn the_list_of_this_repository_agrees_with_its_sources() {
+    fn the_lists_of_this_repository_agree_with_its_sources() {
         let root = files::workspace_root();
-        let conformance = parse(&files::read(&root.join(FILE)).unwrap()).unwrap();
-        let named = conformance.requirement.iter().flat_map(|requirement| &requirement.test.0);
-        let existing = named.map(|test| (test.clone(), Outcome::Passed)).collect();
-        let problems = check(&conformance, &existing, &facts::scan(&root).unwrap());
-        assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+        for file in FILES {
+            let conformance = parse(file, &files::read(&root.join(file)).unwrap()).unwrap();
+            let named = conformance.requirement.iter().flat_map(|requirement| &requirement.test.0);
+            let existing = named.map(|test| (test.clone(), Outcome::Passed)).collect();
+            let problems = check(&conformance, &existing, &facts::scan(&root).unwrap());
+            assert!(problems.is_empty(), "{file}\n{}\n", problems.join("\n"));
+        }
     }
 
     #[test]
     fn unknown_keys_are_refused() {
-        assert!(parse(&entry("a", "status = \"done\"\ntests = []")).is_err());
-        assert!(parse(&entry("a", "status = \"finished\"")).is_err());
+        assert!(parse("test", &entry("a", "status = \"done\"\ntests = []")).is_err());
+        assert!(parse("test", &entry("a", "status = \"finished\"")).is_err());
     }
 }

@@ -4,7 +4,7 @@
 
 use std::ffi::OsString;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -12,6 +12,7 @@ use clap_complete::Shell;
 
 use crate::config::{self, ConfigErrors, DEFAULT_FILE, Loaded, Sources};
 use crate::ctl::{self, Ctl};
+use crate::import;
 
 /// How the program ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -145,6 +146,13 @@ enum ConfigAction {
         /// The file
         file: PathBuf,
     },
+    /// Turn a configuration of EMQX into one of ours on standard output: emqx_lwm2m.conf of 4.x, or
+    /// a HOCON file of 5 with a gateway.lwm2m block; what has no counterpart is listed on standard
+    /// error
+    Import {
+        /// The file
+        file: PathBuf,
+    },
     /// Print every value in effect and where it came from; secrets are not shown
     Show,
 }
@@ -205,6 +213,7 @@ fn configure(
             }
             Err(faults) => refuse(&faults, errors),
         },
+        ConfigAction::Import { file } => import(&file, out, errors),
         ConfigAction::Show => match config::load(&sources(flags, environment)) {
             Ok(loaded) => {
                 warn(&loaded, errors);
@@ -212,6 +221,24 @@ fn configure(
             }
             Err(faults) => refuse(&faults, errors),
         },
+    }
+}
+
+fn import(file: &Path, out: &mut dyn Write, errors: &mut dyn Write) -> Exit {
+    match import::import_file(file) {
+        Ok(imported) => {
+            for note in &imported.notes {
+                let _ = writeln!(errors, "{}: {note}", file.display());
+            }
+            say(out, &imported.toml)
+        }
+        Err(faults) => {
+            for fault in faults {
+                let _ =
+                    writeln!(errors, "error: {}:{}: {}", file.display(), fault.line, fault.text);
+            }
+            Exit::Configuration
+        }
     }
 }
 
@@ -356,6 +383,19 @@ mod tests {
     fn the_default_file_is_printed_as_it_is_kept() {
         let ran = run(&["config", "default"]);
         assert_eq!((exit(&ran), ran.out.as_str()), (Some(Exit::Clean), DEFAULT_FILE));
+    }
+
+    #[test]
+    fn import_prints_a_file_and_says_what_has_no_counterpart() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/src/import/samples/emqx_lwm2m.conf");
+        let ran = run(&["config", "import", sample]);
+        assert_eq!(exit(&ran), Some(Exit::Clean), "{}", ran.errors);
+        assert!(config::judge(Path::new("out.toml"), &ran.out).is_ok(), "{}", ran.out);
+        let note = format!("{sample}: line 8: lwm2m.bind.dtls.1: DTLS is not available");
+        assert!(ran.errors.contains(&note), "{}", ran.errors);
+        let ran = run(&["config", "import", "/nonexistent"]);
+        assert_eq!((exit(&ran), ran.out.as_str()), (Some(Exit::Configuration), ""));
+        assert!(ran.errors.starts_with("error: /nonexistent:1: cannot be read"), "{}", ran.errors);
     }
 
     #[test]

@@ -36,7 +36,7 @@ pub(crate) use change::Unchangeable;
 pub use check::Warning;
 pub use error::{ConfigError, ConfigErrors};
 pub use listeners::{Listener, Transport};
-pub use load::{Loaded, Sources, load};
+pub use load::{Loaded, Sources, judge, load};
 pub use lwm2m::{
     Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,
     UnknownObjects, UpdatePublish, WhenFull,

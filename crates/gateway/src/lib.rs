@@ -10,6 +10,7 @@ pub mod directory;
 pub mod downlink;
 pub mod filters;
 pub mod http;
+pub mod import;
 pub mod inbox;
 pub mod listeners;
 pub mod mqtt;

@@ -4,8 +4,8 @@
 //! once for all devices. So this cache hands a device its commands when it registers, and in
 //! profile emqx5 with every Update. Bounded in entries and bytes.
 //!
-//! After a (new) subscription the broker repeats what it keeps. A repetition is told by its
-//! content: it is not carried out again. What the broker did not repeat is gone there and goes here.
+//! After a (new) subscription the broker repeats what it keeps. A repetition is told by its content
+//! and not carried out again. What the broker did not repeat is gone there, and goes here.
 
 use std::collections::HashMap;
 use std::sync::Arc;

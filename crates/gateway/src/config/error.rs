@@ -69,6 +69,11 @@ impl ConfigError {
         self.key.join(".")
     }
 
+    /// The fault alone, with its key: for a text that nobody has as a file.
+    pub(crate) fn without_place(&self) -> String {
+        format!("{}: {}", self.key(), self.describe())
+    }
+
     fn describe(&self) -> String {
         match &self.problem {
             Problem::Unknown { known } => self.describe_unknown(known),

@@ -100,6 +100,15 @@ pub fn load(sources: &Sources) -> Result<Loaded, ConfigErrors> {
     Loaded::judge(Layers { file, overrides, environment, flags })
 }
 
+/// Checks a text as `config check` checks the file `path`.
+///
+/// # Errors
+/// As [`load`].
+pub fn judge(path: &Path, text: &str) -> Result<Loaded, ConfigErrors> {
+    let file = tree::parse(text, path)?;
+    Loaded::judge(Layers { file, ..Layers::default() })
+}
+
 fn read_file(path: &Path) -> Result<Table, ConfigError> {
     let text =
         std::fs::read_to_string(path).map_err(|error| ConfigError::unreadable(path, &error))?;

@@ -179,8 +179,18 @@ impl Gateway {
 
     /// A device that has not registered.
     pub(crate) fn device(&self, name: &str) -> Device<'_> {
+        self.device_to(self.coap, name)
+    }
+
+    /// The same at the listener of this number, in the order of their names.
+    pub(crate) fn device_at(&self, listener: usize, name: &str) -> Device<'_> {
+        let listeners = &self.service.as_ref().unwrap().addresses().coap;
+        self.device_to(listeners[listener].1, name)
+    }
+
+    fn device_to(&self, coap: SocketAddr, name: &str) -> Device<'_> {
         let socket = socket();
-        socket.connect(self.coap).unwrap();
+        socket.connect(coap).unwrap();
         Device {
             gateway: self,
             name: name.to_owned(),

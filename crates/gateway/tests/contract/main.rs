@@ -48,6 +48,7 @@ mod definitions;
 mod exchanges;
 mod formats;
 mod http;
+mod imported;
 mod lifecycle;
 mod northbound;
 mod notifications;

@@ -288,7 +288,6 @@ impl Wire {
                 false => RetainHandling::AtSubscribe,
             },
         };
-        let with_options = |filter: &Filter| (filter.as_str().into(), options(filter));
         let texts = || filters.iter().map(|filter| filter.as_str().into());
         self.encode(
             out,
@@ -301,7 +300,7 @@ impl Wire {
                     packet_id,
                     id: None,
                     user_properties: Vec::new(),
-                    topic_filters: filters.iter().map(with_options).collect(),
+                    topic_filters: texts().zip(filters.iter().map(options)).collect(),
                 })
             },
         )
