@@ -39,6 +39,8 @@ def test_schemathesis_finds_no_server_error(run):
                 "--max-time", str(SECONDS),
                 "--max-examples", "10",
                 "--workers", "1",
+                # Longer than `wait` may take: nine tenths of http.timeout.
+                "--request-timeout", "40",
                 "--seed", "1",
                 "--no-color",
             ],
