@@ -100,8 +100,7 @@ impl Server {
         let former_route = former.and_then(|key| self.registry.get(key)).map(|r| (r.peer, r.route));
         let handover = former.map(|key| self.replace(key)).unwrap_or_default();
         let arrival = if former.is_some() || evict { Arrival::Replacing } else { Arrival::New };
-        let reply_to = claimed.reply_to.clone();
-        let (id, credit) = (claimed.registration, claimed.credit);
+        let (id, credit, reply_to) = (claimed.registration, claimed.credit, claimed.reply_to.clone());
         let mut registration = self.make_registration(now, claimed);
         let peer = registration.peer;
         registration.route = match former_route {

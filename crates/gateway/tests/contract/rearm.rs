@@ -1,5 +1,5 @@
-//! Observations of commands that are set up again after a Register: table 0.1, "observations after a
-//! new Register".
+//! Observations of commands that are set up again after a Register: table 0.1, "observations after
+//! a new Register".
 
 use std::collections::BTreeSet;
 
