@@ -100,7 +100,7 @@ impl Server {
         let former_route = former.and_then(|key| self.registry.get(key)).map(|r| (r.peer, r.route));
         let handover = former.map(|key| self.replace(key)).unwrap_or_default();
         let arrival = if former.is_some() || evict { Arrival::Replacing } else { Arrival::New };
-        let (id, credit, reply_to) = (claimed.registration, claimed.credit, claimed.reply_to.clone());
+        let (id, credit, reply) = (claimed.registration, claimed.credit, claimed.reply_to.clone());
         let mut registration = self.make_registration(now, claimed);
         let peer = registration.peer;
         registration.route = match former_route {
@@ -117,7 +117,7 @@ impl Server {
         let device = registration.device();
         let key = self.registry.insert(registration);
         // The 2.01 leaves before anything is asked of the device (fact 12) or told to others.
-        self.coap.respond(now, &reply_to, created(id));
+        self.coap.respond(now, &reply, created(id));
         self.keep_credit(key);
         self.stats.registered += 1;
         self.stats.replaced += u64::from(former.is_some());
