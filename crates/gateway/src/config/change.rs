@@ -102,8 +102,16 @@ impl Loaded {
         let config = de::config(&forced).map_err(ConfigErrors::from)?;
         let (wanted, present) = (values(&config, &forced), self.values());
         for key in leaves_of(changes) {
-            let known = present.get(&key);
-            if known.is_some() && known == wanted.get(&key) {
+            let known = match wanted.get(&key) {
+                Some(value) => present.get(&key) == Some(value),
+                // An empty section is news only if it makes something, such as a listener.
+                None => {
+                    let section = format!("{key}.");
+                    let mut made = wanted.keys().filter(|made| made.starts_with(&section));
+                    made.all(|made| present.contains_key(made))
+                }
+            };
+            if known {
                 tree::remove(changes, &key);
             }
         }
