@@ -230,7 +230,7 @@ impl Server {
             return true;
         }
         let nosec = registration.identity.is_none();
-        if nosec && self.settings.nosec_rebind == Rebind::Refuse {
+        if nosec && self.settings.nosec_rebind(peer.listener()) == Rebind::Refuse {
             self.refuse_address(now, key, peer);
             return false;
         }

@@ -2,6 +2,8 @@
 //!
 //! Defaults are those of the configuration file, whose reading is the job of the gateway.
 
+use std::collections::BTreeMap;
+
 use coap::Duration;
 
 use crate::command::Origin;
@@ -181,6 +183,9 @@ pub struct Settings {
     pub sleep_events: SleepEvents,
     /// NoSec devices that come from a new address.
     pub nosec_rebind: Rebind,
+    /// The same for the listeners that have a rule of their own, by number; the one that the new
+    /// address uses counts.
+    pub listener_nosec_rebind: BTreeMap<u16, Rebind>,
     /// Commands on their way to one device at a time; at least 1. Default 1.
     pub max_in_flight: usize,
     /// The longest wait for an answer from the first transmission, restarted by each block that
@@ -200,6 +205,12 @@ impl Settings {
             Profile::Emqx4 => LifetimePolicy::Refuse,
             Profile::Emqx5 => LifetimePolicy::Accept,
         })
+    }
+
+    /// What a NoSec device gets that comes from a new address by this listener.
+    #[must_use]
+    pub fn nosec_rebind(&self, listener: u16) -> Rebind {
+        self.listener_nosec_rebind.get(&listener).copied().unwrap_or(self.nosec_rebind)
     }
 
     /// Whether a `lwm2m=` value is served.
@@ -224,6 +235,7 @@ impl Default for Settings {
             rearm: Rearm::default(),
             sleep_events: SleepEvents::default(),
             nosec_rebind: Rebind::default(),
+            listener_nosec_rebind: BTreeMap::new(),
             max_in_flight: 1,
             command_timeout: Duration::from_secs(120),
             queue: QueueLimits::default(),

@@ -35,7 +35,7 @@ pub use auto_observe::AutoObserve;
 pub(crate) use change::Unchangeable;
 pub use check::Warning;
 pub use error::{ConfigError, ConfigErrors};
-pub use listeners::{Listener, Transport};
+pub use listeners::{Listener, ListenerRebind, Transport};
 pub use load::{Loaded, Sources, judge, load};
 pub use lwm2m::{
     Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,

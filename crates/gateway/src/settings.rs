@@ -8,8 +8,8 @@ use bridge::{FirmwareNotify, ResponseTopics, StaleNotifications, TopicSetting, U
 use engine::{AcceptedVersion, QueueLimits, QueueOverflow, Rearm, Rebind};
 
 use crate::config::{
-    self, Acceptance, AutoObserve, Coap, Config, LifetimePolicy, Lwm2m, MqttMode, MqttProtocol,
-    Topic, UpdatePublish, WhenFull,
+    self, Acceptance, AutoObserve, Coap, Config, LifetimePolicy, ListenerRebind, Lwm2m, MqttMode,
+    MqttProtocol, Topic, UpdatePublish, WhenFull,
 };
 use crate::listeners::Slots;
 use crate::mqtt::external::{AddressError, ExternalConfig, Protocol};
@@ -20,7 +20,6 @@ use crate::telemetry::Redacted;
 /// Settings that the engine takes at run time; `slots` numbers the listeners.
 pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
     let lwm2m = &config.lwm2m;
-    let _ = slots;
     engine::Settings {
         profile: match config.profile {
             config::Profile::Emqx4 => engine::Profile::Emqx4,
@@ -52,6 +51,7 @@ pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
             Acceptance::Accept => Rebind::Accept,
             Acceptance::Refuse => Rebind::Refuse,
         },
+        listener_nosec_rebind: listener_rebinds(config, slots),
         max_in_flight: lwm2m.max_in_flight.max(1),
         command_timeout: lwm2m.command_timeout.duration(),
         queue: queue_limits(lwm2m),
@@ -148,6 +148,18 @@ pub fn retained(config: &Config) -> RetainedLimits {
 pub fn objects(config: &Config) -> Origin {
     let Lwm2m { xml_dir, builtin_objects, .. } = &config.lwm2m;
     Origin { directory: xml_dir.clone(), builtin: *builtin_objects }
+}
+
+fn listener_rebinds(config: &Config, slots: &Slots) -> BTreeMap<u16, Rebind> {
+    let own = config.listeners.iter().filter_map(|(name, listener)| {
+        let rebind = match listener.nosec_rebind {
+            ListenerRebind::Common => return None,
+            ListenerRebind::Accept => Rebind::Accept,
+            ListenerRebind::Refuse => Rebind::Refuse,
+        };
+        Some((slots.number(name)?, rebind))
+    });
+    own.collect()
 }
 
 fn listener_mountpoints(config: &Config, slots: &Slots) -> BTreeMap<u16, String> {

@@ -1,6 +1,6 @@
 //! Asleep and awake, refused addresses and refused Registers as events.
 
-use coap::{Code, Duration, Type};
+use coap::{Code, Duration, Peer, Type};
 
 use super::rig::{LINKS, Msg, Rig, observe, peer, peer_at, read};
 use crate::{Event, Rebind, Rejection, Settings, SleepEvents};
@@ -123,6 +123,36 @@ fn a_refused_address_is_told() {
         _ => None,
     });
     assert_eq!(refused, Some((peer(1), peer_at(1, 6000))));
+}
+
+/// The rule of a listener goes before the common one, and the new address decides whose it is.
+#[test]
+fn a_listener_has_a_rule_of_its_own_for_new_addresses() {
+    let by = |listener: u16| {
+        Peer::new(listener, [127, 0, 0, 1].into(), ([192, 0, 2, 1], 7000 + listener).into())
+    };
+    for (common, own, at_own, elsewhere) in [
+        (Rebind::Accept, Rebind::Refuse, Code::NOT_FOUND, Code::CHANGED),
+        (Rebind::Refuse, Rebind::Accept, Code::CHANGED, Code::NOT_FOUND),
+    ] {
+        let settings = Settings {
+            nosec_rebind: common,
+            listener_nosec_rebind: [(3, own)].into(),
+            ..Settings::default()
+        };
+        let mut rig = Rig::new(settings);
+        let location = rig.register(peer(1), "ep=dev&lt=3600&lwm2m=1.1");
+        for (listener, code) in [(3, at_own), (4, elsewhere)] {
+            rig.events.clear();
+            let update = Msg::post(rig.id(), &location);
+            assert_eq!(rig.ask(by(listener), &update).code, code, "{common:?} {listener}");
+            let told = match code {
+                Code::CHANGED => "address_changed",
+                _ => "address_refused",
+            };
+            assert_eq!(rig.take_names()[0], told);
+        }
+    }
 }
 
 fn rejections(rig: &Rig) -> Vec<&Rejection> {

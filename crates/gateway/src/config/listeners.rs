@@ -24,6 +24,9 @@ pub struct Listener {
     /// What stands before the topics of devices that register here, instead of
     /// `lwm2m.mountpoint`; empty takes that one.
     pub mountpoint: String,
+    /// Whether a NoSec device that proves its registration id or token may come to an address of
+    /// this listener.
+    pub nosec_rebind: ListenerRebind,
     /// Devices registered by this listener at the same time; a Register beyond gets 5.03.
     pub max_connections: u64,
     /// Registrations per second over all shards, after as many at once; a Register beyond gets
@@ -51,6 +54,7 @@ impl Default for Listener {
             transport: Transport::default(),
             bind: SocketAddr::from(([0, 0, 0, 0], 5683)),
             mountpoint: String::new(),
+            nosec_rebind: ListenerRebind::default(),
             max_connections: 1_000_000,
             max_conn_rate: 0,
             access_rules: AccessRules::default(),
@@ -60,6 +64,20 @@ impl Default for Listener {
             proxy_protocol: false,
         }
     }
+}
+
+/// What a listener says about devices that come from a new address.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ListenerRebind {
+    /// What `lwm2m.nosec_rebind` says.
+    #[default]
+    #[serde(rename = "")]
+    Common,
+    /// They are served there.
+    Accept,
+    /// They have to register again.
+    Refuse,
 }
 
 /// What is spoken on a listener.
