@@ -20,6 +20,7 @@ mod formats;
 mod identity;
 mod interface;
 mod intern;
+mod limits;
 mod listing;
 mod note;
 mod observations;

@@ -78,6 +78,11 @@ pub enum NoteKind {
     IdentityRefused,
     /// No room for another registration, or the way up is full: 5.03.
     Overloaded,
+    /// A device registers more often than the settings allow: 5.03. Once a minute for each name or
+    /// address.
+    RegistrationsLimited,
+    /// A device notifies or sends more often than the settings allow. Once a minute for each.
+    NotificationsLimited,
     /// A binding that does not fit the version; it is kept and meant as it reads.
     BindingCorrected,
     /// An Update or Deregister of a registration that does not exist: 4.04.
@@ -141,6 +146,8 @@ impl NoteKind {
             Self::RegistrationRefused(_) => "registration_refused",
             Self::IdentityRefused => "identity_refused",
             Self::Overloaded => "overloaded",
+            Self::RegistrationsLimited => "registrations_limited",
+            Self::NotificationsLimited => "notifications_limited",
             Self::BindingCorrected => "binding_corrected",
             Self::UnknownRegistration => "unknown_registration",
             Self::RegisterRepeated => "register_repeated",
@@ -169,6 +176,8 @@ mod tests {
             NoteKind::RegistrationRefused(RegistrationFault::VersionMissing),
             NoteKind::IdentityRefused,
             NoteKind::Overloaded,
+            NoteKind::RegistrationsLimited,
+            NoteKind::NotificationsLimited,
             NoteKind::BindingCorrected,
             NoteKind::UnknownRegistration,
             NoteKind::RegisterRepeated,

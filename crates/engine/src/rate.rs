@@ -32,6 +32,19 @@ impl Bucket {
     }
 }
 
+impl Bucket {
+    /// How long until there is a token again.
+    pub(crate) fn wait(self, now: Instant, rate: Rate) -> Duration {
+        let room = rate.interval.saturating_mul(rate.burst.saturating_sub(1));
+        self.full_at - (now + room)
+    }
+
+    /// Whether it says nothing any more.
+    pub(crate) fn is_full(self, now: Instant) -> bool {
+        self.full_at <= now
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

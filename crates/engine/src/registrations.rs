@@ -18,6 +18,7 @@ use crate::event::{Arrival, Device, Event, RegisteredInfo, UpdateContent};
 use crate::identity::{Identity, RegistrationId};
 use crate::interface::bare;
 use crate::interface::registration::{self, Content, Refusal, Wanted};
+use crate::limits::Verdict;
 use crate::note::{NoteKind, Who};
 use crate::queue::Reachability;
 use crate::registry::{Key, LifetimePhase, Registration, Route};
@@ -67,6 +68,10 @@ impl Server {
         let former = self.registry.find(endpoint.as_str());
         if let Some(key) = former.filter(|key| self.repeats(now, *key, fingerprint)) {
             return self.answer_repetition(now, key, &sender);
+        }
+        let name = (endpoint.as_str(), &sender.peer);
+        if let Verdict::Over { wait, note } = self.limits.registration(now, name, &self.settings) {
+            return self.refuse_loop(now, &sender, endpoint, (wait, note));
         }
         let yields = |key| self.registry.get(key).is_none_or(|r| r.yields_to(sender.identity));
         let is_foreign = !former.is_none_or(yields);

@@ -22,6 +22,7 @@ use crate::event::{Device, Event, RegisteredInfo};
 use crate::identity::{Identity, RegistrationId};
 use crate::interface::{Bearing, Target, bare};
 use crate::intern::Interner;
+use crate::limits::Limits;
 use crate::note::{Evidence, Note, NoteKind, Who};
 use crate::observations::Observations;
 use crate::rate::Bucket;
@@ -96,6 +97,8 @@ pub struct Server {
     pub(crate) stats: Stats,
     /// When devices that are awake are looked at, if that is wanted.
     pub(crate) watches: TimerWheel<(Key, RegistrationId)>,
+    /// Who says too much.
+    pub(crate) limits: Limits,
     /// How many rejections may still be told.
     pub(crate) rejections: Bucket,
     /// Shards that are gone and whose registrations live here.
@@ -132,6 +135,7 @@ impl Server {
             links: Interner::new(hasher.clone()),
             infos: Interner::new(hasher.clone()),
             origins: Interner::new(hasher.clone()),
+            limits: Limits::new(hasher.clone()),
             pending: Pending::default(),
             records: RecordLog::new(config.records),
             random,

@@ -193,6 +193,12 @@ pub struct Settings {
     pub command_timeout: Duration,
     /// The bounds of each device's queue.
     pub queue: QueueLimits,
+    /// Notifications and Sends of one device in a second, as many at once; 0 sets no limit. One
+    /// beyond is acknowledged, so that the device does not repeat it, and dropped. Default 0.
+    pub notifications_per_second: u32,
+    /// Registers of one name, and from one address and port, in a minute, as many at once; 0 sets
+    /// no limit. One beyond gets 5.03. Default 0.
+    pub registrations_per_minute: u32,
     /// Registrations of this shard; a Register beyond gets 5.03. Default 1 000 000.
     pub registrations_max: usize,
 }
@@ -239,6 +245,8 @@ impl Default for Settings {
             max_in_flight: 1,
             command_timeout: Duration::from_secs(120),
             queue: QueueLimits::default(),
+            notifications_per_second: 0,
+            registrations_per_minute: 0,
             registrations_max: 1_000_000,
         }
     }

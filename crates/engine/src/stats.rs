@@ -38,6 +38,10 @@ pub struct Stats {
     pub rearmed: u64,
     /// Observations of commands that ended because that failed.
     pub rearm_failed: u64,
+    /// Notifications dropped and Sends refused because their device is over its limit.
+    pub notifications_limited: u64,
+    /// Registers refused because their name or address is over its limit.
+    pub registrations_limited: u64,
     /// Sends handed up.
     pub sent: u64,
     /// Sends refused: unknown address, format, content.

@@ -9,6 +9,7 @@ mod formats;
 mod garbage;
 mod life_cycle;
 mod lifetimes;
+mod limits;
 mod listings;
 mod observations;
 mod queue_mode;

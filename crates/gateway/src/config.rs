@@ -38,8 +38,8 @@ pub use error::{ConfigError, ConfigErrors};
 pub use listeners::{Listener, ListenerRebind, Transport};
 pub use load::{Loaded, Sources, judge, load};
 pub use lwm2m::{
-    Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Lwm2m, Report, StaleNotifications,
-    UnknownObjects, UpdatePublish, WhenFull,
+    Acceptance, CommandQueue, FirmwareNotify, LifetimePolicy, Limits, Lwm2m, Report,
+    StaleNotifications, UnknownObjects, UpdatePublish, WhenFull,
 };
 pub use mqtt::{Embedded, External, Mqtt, MqttMode, MqttProtocol, RetainedCommands};
 pub use overrides::OVERRIDES_FILE;

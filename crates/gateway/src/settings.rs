@@ -55,6 +55,8 @@ pub fn engine_settings(config: &Config, slots: &Slots) -> engine::Settings {
         max_in_flight: lwm2m.max_in_flight.max(1),
         command_timeout: lwm2m.command_timeout.duration(),
         queue: queue_limits(lwm2m),
+        notifications_per_second: lwm2m.limits.notifications_per_second,
+        registrations_per_minute: lwm2m.limits.registrations_per_minute,
         registrations_max: lwm2m.registrations_max.div_ceil(usize::from(config.shard_count())),
     }
 }

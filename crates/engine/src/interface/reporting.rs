@@ -18,6 +18,9 @@ use crate::server::{Sender, Server};
 /// The formats that a Send may have (OMA Core 6.4.6; fact 67).
 const SEND_FORMATS: [Format; 3] = [Format::SENML_JSON, Format::SENML_CBOR, Format::LWM2M_CBOR];
 
+/// When a device that sends too much may try again: limits are per second.
+const SEND_RETRY_SECS: u32 = 1;
+
 impl Server {
     /// Completes a notification or Send that was handed up. Once per `reply_to`, also of a
     /// non-confirmable one.
@@ -61,6 +64,11 @@ impl Server {
             return self.coap.complete(now, &sender.reply_to, coap::Completion::Reject);
         }
         self.on_sign_of_life(now, key);
+        if response.code.is_success() && self.is_over_limit(now, key) {
+            // Unacknowledged it would come again, and the device in the end give up observing.
+            self.coap.complete(now, &sender.reply_to, coap::Completion::Accept);
+            return self.dispatch(now, key);
+        }
         let Some(registration) = self.registry.get(key) else { return };
         let device = registration.device();
         let Some(observation) = self.observations.get_mut(id) else { return };
@@ -103,6 +111,13 @@ impl Server {
             return self.note(Who::at(sender.peer), NoteKind::SendFromStranger, b"");
         };
         self.on_sign_of_life(now, key);
+        if self.is_over_limit(now, key) {
+            let mut response = bare(Code::TOO_MANY_REQUESTS);
+            response.options.max_age(SEND_RETRY_SECS);
+            self.coap.respond(now, &sender.reply_to, response);
+            self.stats.send_refused += 1;
+            return self.dispatch(now, key);
+        }
         let format = request.options.content_format().map(|format| Format(format.0));
         let format = format.filter(|format| SEND_FORMATS.contains(format));
         let Some(format) = format else {

@@ -58,6 +58,8 @@ pub struct Lwm2m {
     pub stale_notifications: StaleNotifications,
     /// Where notifications of object 5 go.
     pub firmware_notify: FirmwareNotify,
+    /// What one device may say.
+    pub limits: Limits,
     /// What waits for one device.
     pub queue: CommandQueue,
     /// Topics below the mountpoint.
@@ -89,6 +91,7 @@ impl Default for Lwm2m {
             registrations_max: 1_000_000,
             stale_notifications: StaleNotifications::default(),
             firmware_notify: FirmwareNotify::default(),
+            limits: Limits::default(),
             queue: CommandQueue::default(),
             topics: Topics::default(),
         }
@@ -189,6 +192,17 @@ pub enum WhenFull {
     RefuseNewest,
     /// The oldest one ends as `queue_full`; the new one takes its place.
     DropOldest,
+}
+
+/// `[lwm2m.limits]`: what one device may say; 0 sets no limit, which is the default, since what is
+/// too much depends on the fleet.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Limits {
+    /// Notifications and Sends in a second, and as many at once.
+    pub notifications_per_second: u32,
+    /// Registers of one name, and from one address and port, in a minute, and as many at once.
+    pub registrations_per_minute: u32,
 }
 
 /// `[lwm2m.queue]`: what waits for one device.

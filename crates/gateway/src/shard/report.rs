@@ -7,7 +7,9 @@
 
 use std::time::{Duration, Instant};
 
-use engine::{Claim, ClaimAnswer, CommandError, Event, Note, Peer, Reliability, UpdateContent};
+use engine::{
+    Claim, ClaimAnswer, CommandError, Event, Note, NoteKind, Peer, Reliability, UpdateContent,
+};
 
 use super::Shard;
 use crate::listeners::Admission;
@@ -16,6 +18,9 @@ use crate::telemetry::{Counter, Gauge, Pass, RateLimit, Reasons};
 /// Lines about the life cycle per shard and second: enough to watch a laboratory, few enough that a
 /// fleet of a million does not feel them.
 const LIFE_CYCLE_LINES: u32 = 50;
+
+/// Devices above their limit that a shard names in a minute: more say that the limit is wrong.
+const NAMED_MAX: u32 = 100;
 
 /// How often what was left out is summed up.
 const SUM_UP: Duration = Duration::from_secs(60);
@@ -28,6 +33,9 @@ pub(super) struct EventLog {
     lines: u32,
     left_out: u64,
     summed_up: Instant,
+    /// Since when devices above their limit are counted, and how many.
+    minute: Instant,
+    named: u32,
 }
 
 impl Default for EventLog {
@@ -40,6 +48,8 @@ impl Default for EventLog {
             lines: 0,
             left_out: 0,
             summed_up: now,
+            minute: now,
+            named: 0,
         }
     }
 }
@@ -137,7 +147,7 @@ impl EventLog {
 
     fn note(&mut self, note: &Note) {
         let kind = note.kind.name();
-        let Pass::Write { suppressed } = self.limit.pass(kind, Instant::now()) else { return };
+        let Pass::Write { suppressed } = self.pass(note.kind) else { return };
         let peer = note.who.peer.map(|peer| peer.remote().to_string());
         let name = note.who.endpoint.as_ref().map(|name| name.as_str());
         tracing::warn!(
@@ -149,6 +159,19 @@ impl EventLog {
             evidence = %note.evidence,
             suppressed,
         );
+    }
+
+    /// Devices above their limit are noted once a minute each, and each is to be named.
+    fn pass(&mut self, kind: NoteKind) -> Pass {
+        let now = Instant::now();
+        if !matches!(kind, NoteKind::NotificationsLimited | NoteKind::RegistrationsLimited) {
+            return self.limit.pass(kind.name(), now);
+        }
+        if now.duration_since(self.minute) >= SUM_UP {
+            (self.minute, self.named) = (now, 0);
+        }
+        self.named = self.named.saturating_add(1);
+        if self.named <= NAMED_MAX { Pass::Write { suppressed: 0 } } else { Pass::Suppress }
     }
 
     /// Says how many lines were left out, about once a minute.
@@ -287,6 +310,8 @@ impl Shard {
             (Counter::RegisteredAgain, stats.replaced),
             (Counter::RegisterRepeated, stats.register_repeated),
             (Counter::RegisterRefused, stats.register_refused),
+            (Counter::RegistrationsLimited, stats.registrations_limited),
+            (Counter::NotificationsLimited, stats.notifications_limited),
             (Counter::Updated, stats.updated),
             (Counter::UpdateUnknown, stats.update_unknown),
             (Counter::Deregistered, stats.deregistered),

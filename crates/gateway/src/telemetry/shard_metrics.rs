@@ -78,6 +78,8 @@ table! {
         RegisterRepeated = "registrations" {outcome = "repeated"};
         /// Registers that were refused.
         RegisterRefused = "registrations" {outcome = "refused"};
+        /// Registers above the limit of their name or address, which are among the refused.
+        RegistrationsLimited = "registrations" {outcome = "limited"};
         /// Updates of a registration.
         Updated = "updates" {outcome = "updated"};
         /// Updates of a registration that does not exist.
@@ -98,6 +100,8 @@ table! {
         NotificationsConfirmable = "notifications" {kind = "confirmable"};
         /// Notifications in non-confirmable messages.
         NotificationsNonConfirmable = "notifications" {kind = "non_confirmable"};
+        /// Notifications and Sends above the limit of their device: dropped or refused.
+        NotificationsLimited = "notifications" {kind = "limited"};
         /// Notifications that ended their observation.
         NotificationsFinal = "notifications" {kind = "final"};
         /// Observations set up without being asked.
