@@ -50,6 +50,7 @@ mod formats;
 mod http;
 mod imported;
 mod lifecycle;
+mod limits;
 mod northbound;
 mod notifications;
 mod queue_mode;
