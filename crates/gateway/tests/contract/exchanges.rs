@@ -317,8 +317,8 @@ fn a_failed_upload(device: &mut Device<'_>) {
     device.send(&Message::answer(&request, "2.31").uint(BLOCK1, block(0, true, 6)));
     let second = device.receive();
     assert_eq!(second.number(BLOCK1), Some(block(1, true, 6)));
-    device.answer(&second, "4.15");
-    device.expect("up/resp", &written("4.15", "unsupported_content_format"));
+    device.answer(&second, "5.00");
+    device.expect("up/resp", &written("5.00", "internal_server_error"));
     device.expect_nothing();
 }
 

@@ -6,7 +6,7 @@ use rumqttc_v5::PublishProperties;
 use serde_json::{Value as Json, json};
 
 use crate::bench::{Device, Gateway, unique_name};
-use crate::coap::NON;
+use crate::coap::{ACK, CON, Message, NON};
 
 in_both_profiles!(messages, mountpoints);
 
@@ -130,7 +130,7 @@ fn expect_response(device: &mut Device<'_>, expected: &Json) {
 fn response_topics(device: &mut Device<'_>) {
     ask(device, &delete(1), &format!("reply/{}", device.name));
     let request = device.receive();
-    device.send(&crate::coap::Message::new(crate::coap::ACK, 0, request.id, &[]));
+    device.send(&Message::new(ACK, 0, request.id, &[]));
     let acknowledged = json!({"reqID": 1, "msgType": "ack", "data": {"path": "/3303/0"}});
     expect_both(device, "up/resp", &acknowledged);
     device.separately(NON, &request, "2.02");
@@ -219,6 +219,9 @@ fn bad_response_topics(device: &mut Device<'_>) {
 
 pub(crate) fn message_expiry(device: &mut Device<'_>) {
     let first = device.command(&delete(1));
+    // So that it is not sent again while the other one waits.
+    device.send(&Message::new(ACK, 0, first.id, &[]));
+    assert_eq!(device.published().json["msgType"], "ack");
     let expiry =
         PublishProperties { message_expiry_interval: Some(2), ..PublishProperties::default() };
     let topic = format!("{}dn/dm", device.prefix);
@@ -226,7 +229,8 @@ pub(crate) fn message_expiry(device: &mut Device<'_>) {
     let published = device.published();
     assert_eq!(published.json["reqID"], 2);
     assert_eq!(published.json["data"]["reason"], "expired");
-    device.answer(&first, "2.02");
+    let id = device.separately(CON, &first, "2.02");
+    device.acknowledged(id);
     device.expect("up/resp", &deleted(1));
     device.expect_nothing();
 }
