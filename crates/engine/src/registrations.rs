@@ -266,16 +266,10 @@ impl Server {
     /// The name belongs to somebody else (fact 10): the registration there is stays as it was.
     pub(crate) fn refuse_identity(&mut self, now: Instant, claimed: &Claimed) {
         let refusal = Refusal::identity(self.settings.profile);
-        self.tell_rejection(
-            now,
-            Rejection {
-                peer: claimed.peer,
-                endpoint: Some(claimed.endpoint.clone()),
-                name: Some(claimed.endpoint.as_str().to_owned()),
-                code: refusal.code,
-                reason: NoteKind::IdentityRefused.name(),
-            },
-        );
+        let (peer, endpoint) = (claimed.peer, Some(claimed.endpoint.clone()));
+        let name = Some(claimed.endpoint.as_str().to_owned());
+        let (code, reason) = (refusal.code, NoteKind::IdentityRefused.name());
+        self.tell_rejection(now, Rejection { peer, endpoint, name, code, reason });
         self.coap.respond(now, &claimed.reply_to, refusal.response(self.settings.profile));
         self.stats.register_refused += 1;
         let who = Who::named(claimed.peer, claimed.endpoint.clone());

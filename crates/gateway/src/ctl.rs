@@ -1,6 +1,6 @@
 //! `lwm2m-gateway ctl`: a running gateway from the command line, by its REST API.
 //!
-//! Requests are made in [`client`], answers brought into lines in [`show`]; whatever this can do,
+//! Requests are made in `client`, answers brought into lines in `show`; whatever this can do,
 //! the API can. Exit codes are those of [`crate::cli::Exit`].
 
 mod client;

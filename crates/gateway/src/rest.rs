@@ -2,7 +2,7 @@
 //! on top.
 //!
 //! Handlers translate between HTTP and the parts of the gateway; they own no state and touch no
-//! device themselves. Listings walk the shards page by page ([`walk`]), commands take the way of
+//! device themselves. Listings walk the shards page by page (`walk`), commands take the way of
 //! those from MQTT ([`crate::downlink`]). Who may call is decided in [`crate::http`].
 
 #![allow(unused_qualifications, reason = "the macros of utoipa write them")]
