@@ -194,13 +194,10 @@ pub(super) async fn change(
     // A program that writes back what it read must not pin every key against the file.
     let shown = serde_json::to_value(api.configuration()).unwrap_or_default();
     let differs = |(key, value): &(String, Value)| shown.get(key) != Some(value);
-    let change = mapping::changes(body.into_iter().filter(differs).collect())?;
-    if !change.keys.is_empty() {
-        let applied = api.control.change(change.keys).await.map_err(refusal)?;
+    let changes = mapping::changes(body.into_iter().filter(differs).collect())?;
+    if !changes.is_empty() {
+        let applied = api.control.change(changes).await.map_err(refusal)?;
         tracing::info!(event = "changed_over_rest", changed = ?applied.changed);
-    }
-    if let Some(enabled) = change.enabled {
-        api.control.enable(enabled).await.map_err(refusal)?;
     }
     Ok(StatusCode::NO_CONTENT)
 }

@@ -9,16 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Number, Value, json};
 use toml::Table;
 
-use crate::control::Enabled;
 use crate::http::ApiError;
-
-/// A change as the configuration file would have it.
-#[derive(Debug, Default, PartialEq)]
-pub(super) struct Changes {
-    pub(super) keys: Table,
-    /// EMQX's `enable`.
-    pub(super) enabled: Option<Enabled>,
-}
 
 /// Members that are shown and cannot be set, and those of EMQX that mean nothing here: a program
 /// that writes back what it read, or what it used to write, is no error.
@@ -47,24 +38,25 @@ const UDP_OPTIONS: [(&str, Option<&str>); 5] = [
     ("active_n", None),
 ];
 
-/// Reads the body of a change.
-pub(super) fn changes(body: Map<String, Value>) -> Result<Changes, ApiError> {
-    let mut changes = Changes::default();
+/// Reads the body of a change: it as the configuration file would have it.
+pub(super) fn changes(body: Map<String, Value>) -> Result<Table, ApiError> {
+    let mut changes = Table::new();
     let mut lwm2m = Table::new();
     for (key, value) in body {
         match (key.as_str(), value) {
             (key, _) if PASSED_OVER.contains(&key) => {}
-            ("enable", Value::Bool(true)) => changes.enabled = Some(Enabled::Yes),
-            ("enable", Value::Bool(false)) => changes.enabled = Some(Enabled::No),
+            ("enable", Value::Bool(enabled)) => {
+                changes.insert(key, enabled.into());
+            }
             ("enable", _) => return Err(ApiError::bad_request("enable: expected true or false")),
             ("translators", value) => {
                 lwm2m.insert("topics".to_owned(), topics(value)?.into());
             }
             ("listeners", value) => {
-                changes.keys.insert("listeners".to_owned(), listeners(value)?.into());
+                changes.insert("listeners".to_owned(), listeners(value)?.into());
             }
             ("blockwise", value) => {
-                changes.keys.insert("coap".to_owned(), blockwise(value)?.into());
+                changes.insert("coap".to_owned(), blockwise(value)?.into());
             }
             ("auto_observe", Value::String(text)) => {
                 lwm2m.insert(key, auto_observe(&text));
@@ -78,7 +70,7 @@ pub(super) fn changes(body: Map<String, Value>) -> Result<Changes, ApiError> {
         }
     }
     if !lwm2m.is_empty() {
-        changes.keys.insert("lwm2m".to_owned(), lwm2m.into());
+        changes.insert("lwm2m".to_owned(), lwm2m.into());
     }
     Ok(changes)
 }
@@ -305,11 +297,14 @@ mod tests {
                 "listeners.b = { type = 'udp', bind = '0.0.0.0:5783' }",
             ),
             (json!({"name": "lwm2m", "status": "running", "idle_timeout": "30s"}), ""),
+            (
+                json!({"enable": false, "mountpoint": "m/"}),
+                "enable = false\nlwm2m.mountpoint = 'm/'",
+            ),
+            (json!({"enable": true}), "enable = true"),
         ] {
-            assert_eq!(changes(body(emqx.clone())).unwrap().keys, table(ours), "{emqx}");
+            assert_eq!(changes(body(emqx.clone())).unwrap(), table(ours), "{emqx}");
         }
-        let enabled = changes(body(json!({"enable": false}))).unwrap();
-        assert_eq!(enabled, Changes { keys: Table::new(), enabled: Some(Enabled::No) });
     }
 
     #[test]

@@ -12,7 +12,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use bridge::{Fault, Finished, Surroundings, ValueFault};
 use engine::Origin;
-use lwm2m::{OperationKind, Path};
+use lwm2m::{EndpointName, OperationKind, Path};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 use tokio::sync::oneshot;
@@ -148,10 +148,8 @@ pub(super) async fn read(
     Client(endpoint): Client,
     Params(query): Params<ReadQuery>,
 ) -> Result<Response, ApiError> {
-    let path = parse_path(&query.path)?;
-    let command = json!({"msgType": "read", "data": {"path": query.path}});
-    let asked = Asked { endpoint, path, operation: OperationKind::Read };
-    api.send(Order { asked, path: query.path, command, wait: query.wait }).await
+    let data = json!({"path": query.path});
+    api.operate((endpoint, OperationKind::Read), query.path, data, query.wait).await
 }
 
 /// What to write.
@@ -191,11 +189,8 @@ pub(super) async fn write(
     Client(endpoint): Client,
     Params(query): Params<WriteQuery>,
 ) -> Result<Response, ApiError> {
-    let path = parse_path(&query.path)?;
     let data = json!({"path": query.path, "type": query.data_type, "value": query.value});
-    let command = json!({"msgType": "write", "data": data});
-    let asked = Asked { endpoint, path, operation: OperationKind::Write };
-    api.send(Order { asked, path: query.path, command, wait: query.wait }).await
+    api.operate((endpoint, OperationKind::Write), query.path, data, query.wait).await
 }
 
 /// What to observe.
@@ -246,14 +241,12 @@ pub(super) async fn observe(
     Client(endpoint): Client,
     Params(query): Params<ObserveQuery>,
 ) -> Result<Response, ApiError> {
-    let path = parse_path(&query.path)?;
     let operation = match query.enable {
         Switch::True | Switch::One => OperationKind::Observe,
         Switch::False | Switch::Zero => OperationKind::CancelObserve,
     };
-    let command = json!({"msgType": operation.name(), "data": {"path": query.path}});
-    let asked = Asked { endpoint, path, operation };
-    api.send(Order { asked, path: query.path, command, wait: query.wait }).await
+    let data = json!({"path": query.path});
+    api.operate((endpoint, operation), query.path, data, query.wait).await
 }
 
 /// Whether to wait.
@@ -338,6 +331,19 @@ struct Order {
 }
 
 impl Api {
+    /// Sends one of EMQX's operations, which are about a path each.
+    async fn operate(
+        &self,
+        (endpoint, operation): (EndpointName, OperationKind),
+        path: String,
+        data: Value,
+        wait: Option<u32>,
+    ) -> Result<Response, ApiError> {
+        let asked = Asked { endpoint, path: parse_path(&path)?, operation };
+        let command = json!({"msgType": operation.name(), "data": data});
+        self.send(Order { asked, path, command, wait }).await
+    }
+
     async fn send(&self, order: Order) -> Result<Response, ApiError> {
         let Order { asked, path, command, wait } = order;
         let (waiter, outcome) = oneshot::channel();
