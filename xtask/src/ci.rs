@@ -1,12 +1,13 @@
 //! `cargo xtask ci`: every step with its time, all of them even when one fails, totals at the end.
 //!
 //! Steps share one profile, one set of features and the same RUSTFLAGS, so that nothing is built
-//! twice: `test` makes what `interop` uses, `clippy` what `doc` uses.
+//! twice: `test` makes what `interop` and `bench` use, `clippy` what `doc` uses.
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, Instant};
 
+use crate::bench;
 use crate::conformance;
 use crate::files;
 use crate::run::{cargo, run, run_logged};
@@ -18,7 +19,7 @@ struct Step {
     work: fn(&Path) -> Result<(), String>,
 }
 
-const STEPS: [Step; 8] = [
+const STEPS: [Step; 9] = [
     Step { name: "fmt", work: |root| run(cargo(root, &["fmt", "--all", "--check"])) },
     Step { name: "tidy", work: tidy::command },
     Step { name: "supply", work: supply::command },
@@ -27,6 +28,7 @@ const STEPS: [Step; 8] = [
     Step { name: "test", work: test },
     Step { name: "conformance", work: |root| conformance::command(root, Some(&test_log(root))) },
     Step { name: "interop", work: interop },
+    Step { name: "bench", work: |root| bench::bench(root, &["--smoke".to_owned()]) },
 ];
 
 /// Runs all steps but those named in `skip`.

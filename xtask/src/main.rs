@@ -1,5 +1,6 @@
 //! Chores of the project, one verb each; `.ci/run` calls nothing else.
 
+mod bench;
 mod ci;
 mod conformance;
 mod files;
@@ -24,7 +25,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, interop
+    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, interop, bench
     Ci {
         /// Leave these steps out
         #[arg(long, value_name = "STEP")]
@@ -53,6 +54,13 @@ enum Verb {
         #[arg(long, default_value_t = 60)]
         seconds: u32,
     },
+    /// What the gateway costs: whole processes, real sockets (docs/benchmarks.md)
+    #[command(disable_help_flag = true)]
+    Bench {
+        /// Arguments of `lwm2m-bench`, for example --quick; --help lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Mutation testing of coap, the codecs and engine, on a seeded sample
     Mutants(mutants::Sample),
 }
@@ -68,6 +76,7 @@ fn main() -> ExitCode {
         Verb::Interop => ci::interop(&root),
         Verb::Fuzz { target: Some(target), seconds } => fuzz::fuzz(&root, &target, seconds),
         Verb::Fuzz { target: None, .. } => fuzz::list(&root),
+        Verb::Bench { arguments } => bench::bench(&root, &arguments),
         Verb::Mutants(sample) => mutants::command(&root, &sample),
     };
     match done {

@@ -27,7 +27,7 @@ enum Purity {
     Impure,
 }
 
-const RULES: [Rule; 10] = [
+const RULES: [Rule; 11] = [
     pure("coap", &[], &["netsim"]),
     pure("lwm2m", &[], &[]),
     pure("engine", &["coap", "lwm2m"], &["device", "netsim"]),
@@ -41,6 +41,7 @@ const RULES: [Rule; 10] = [
         &["device", "coap", "netsim"],
     ),
     impure("lwm2m-sim", &["device", "coap", "lwm2m", "udpio"], &["netsim", "engine"]),
+    impure("lwm2m-bench", &["udpio"], &[]),
     impure("xtask", &[], &[]),
 ];
 

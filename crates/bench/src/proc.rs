@@ -1,0 +1,102 @@
+//! What the operating system says of a process: CPU time, memory, datagrams lost at its port.
+
+use std::fs;
+use std::time::Duration;
+
+use nix::time::clock_getcpuclockid;
+use nix::unistd::Pid;
+
+use crate::problem::{Context, Outcome, Problem};
+
+/// CPU time of a process, user and system, all of its threads, those that have ended included.
+///
+/// It comes from the process's CPU clock, which the scheduler keeps in nanoseconds; the ticks of
+/// `/proc/PID/stat` are too coarse for a registration burst of a second.
+pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
+    let number = i32::try_from(pid).map_err(|_| Problem::new("a process id above 2^31"))?;
+    let clock = clock_getcpuclockid(Pid::from_raw(number))
+        .context(|| format!("CPU clock of process {pid}"))?;
+    Ok(clock.now()?.into())
+}
+
+/// Memory of a process, in bytes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Memory {
+    pub(crate) resident: u64,
+    /// The most that was resident since the process began.
+    pub(crate) resident_high: u64,
+}
+
+pub(crate) fn memory(pid: u32) -> Outcome<Memory> {
+    let path = format!("/proc/{pid}/status");
+    let status = fs::read_to_string(&path).context(|| path.clone())?;
+    parse_memory(&status).ok_or_else(|| Problem::new(format!("{path}: no VmRSS or VmHWM")))
+}
+
+fn parse_memory(status: &str) -> Option<Memory> {
+    let bytes = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        let kilobytes: u64 = line.trim().strip_suffix("kB")?.trim().parse().ok()?;
+        Some(kilobytes * 1024)
+    };
+    Some(Memory { resident: bytes("VmRSS:")?, resident_high: bytes("VmHWM:")? })
+}
+
+/// Datagrams that the kernel dropped at IPv4 sockets of a local port because their buffers were
+/// full, since these sockets were opened.
+pub(crate) fn udp_drops(port: u16) -> Outcome<u64> {
+    let path = "/proc/net/udp";
+    let table = fs::read_to_string(path).context(|| path.to_owned())?;
+    Ok(parse_udp_drops(&table, port))
+}
+
+/// Columns of `/proc/net/udp`: the second is the local address with the port in hexadecimal, the
+/// last one the drops.
+fn parse_udp_drops(table: &str, port: u16) -> u64 {
+    let mut drops = 0;
+    for line in table.lines().skip(1) {
+        let mut columns = line.split_whitespace();
+        let local = columns.nth(1).and_then(|address| address.rsplit_once(':'));
+        let same = local.is_some_and(|(_, hex)| u16::from_str_radix(hex, 16) == Ok(port));
+        if same {
+            drops += columns.last().and_then(|text| text.parse::<u64>().ok()).unwrap_or(0);
+        }
+    }
+    drops
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn memory_is_read_from_the_status_page() {
+        let status = "Name:\tgateway\nVmPeak:\t  99 kB\nVmHWM:\t   12345 kB\nVmRSS:\t   1024 kB\n";
+        let memory = parse_memory(status).unwrap();
+        assert_eq!(memory, Memory { resident: 1 << 20, resident_high: 12_345 << 10 });
+        assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn drops_of_all_sockets_of_a_port_are_added_up() {
+        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
+             uid  timeout inode ref pointer drops\n\
+             1: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 5\n\
+             2: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 7\n\
+             3: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 9\n";
+        assert_eq!(parse_udp_drops(table, 0x1633), 12);
+        assert_eq!(parse_udp_drops(table, 53), 9);
+        assert_eq!(parse_udp_drops(table, 54), 0);
+    }
+
+    #[test]
+    fn the_cpu_clock_of_this_process_only_grows() {
+        let before = cpu_time(std::process::id()).unwrap();
+        let mut sum = 0_u64;
+        for number in 0..1_000_000_u64 {
+            sum = std::hint::black_box(sum ^ number);
+        }
+        assert!(cpu_time(std::process::id()).unwrap() > before);
+        assert!(memory(std::process::id()).unwrap().resident > 0);
+    }
+}

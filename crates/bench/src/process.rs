@@ -1,0 +1,103 @@
+//! Child processes: where they run, where their output goes, how they end.
+
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::affinity::{Place, Placement};
+use crate::problem::{Context, Outcome, Problem};
+
+/// A child process; dropping it kills it.
+pub(crate) struct Process {
+    name: String,
+    child: Child,
+}
+
+impl Process {
+    /// Starts `command` on the processors of `place`, its standard error in the file `log`.
+    pub(crate) fn start(
+        placement: &Placement,
+        place: Place,
+        mut command: Command,
+        log: &Path,
+    ) -> Outcome<Self> {
+        let name = command.get_program().to_string_lossy().into_owned();
+        let errors = File::create(log).context(|| log.display().to_string())?;
+        command.stderr(errors);
+        let child = placement.within(place, || command.spawn())?.context(|| name.clone())?;
+        Ok(Self { name, child })
+    }
+
+    pub(crate) fn pid(&self) -> u32 {
+        self.child.id()
+    }
+
+    /// Its standard output, which must have been asked for as a pipe; once.
+    pub(crate) fn stdout(&mut self) -> Outcome<BufReader<ChildStdout>> {
+        let output = self.child.stdout.take();
+        let none = || Problem::new(format!("{}: no standard output", self.name));
+        output.map(BufReader::new).ok_or_else(none)
+    }
+
+    /// Its standard input, which must have been asked for as a pipe; once.
+    pub(crate) fn stdin(&mut self) -> Outcome<std::process::ChildStdin> {
+        let input = self.child.stdin.take();
+        input.ok_or_else(|| Problem::new(format!("{}: no standard input", self.name)))
+    }
+
+    pub(crate) fn is_alive(&mut self) -> bool {
+        matches!(self.child.try_wait(), Ok(None))
+    }
+
+    pub(crate) fn signal(&self, signal: Signal) -> Outcome<()> {
+        let pid =
+            i32::try_from(self.child.id()).map_err(|error| Problem::new(error.to_string()))?;
+        Ok(kill(Pid::from_raw(pid), signal)?)
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        if self.is_alive() {
+            // It may end by itself between the two; there is nothing to do about either failure.
+            let _ = self.child.kill();
+            let _ = self.child.wait();
+        }
+    }
+}
+
+/// A command whose standard output and input are pipes where asked for, else nothing.
+pub(crate) fn command(program: impl AsRef<Path>) -> Command {
+    let mut command = Command::new(program.as_ref());
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    command
+}
+
+/// Reads lines until `found` takes one; an error when the output ends before.
+pub(crate) fn read_until<T>(
+    lines: &mut impl BufRead,
+    who: &str,
+    mut found: impl FnMut(&str) -> Option<T>,
+) -> Outcome<T> {
+    let mut line = String::new();
+    loop {
+        line.clear();
+        if lines.read_line(&mut line)? == 0 {
+            return Err(Problem::new(format!("{who} ended before it served")));
+        }
+        if let Some(value) = found(line.trim()) {
+            return Ok(value);
+        }
+    }
+}
+
+/// The end of a log file, for messages.
+pub(crate) fn tail(log: &Path) -> String {
+    let text = std::fs::read_to_string(log).unwrap_or_default();
+    let lines: Vec<_> = text.lines().collect();
+    lines[lines.len().saturating_sub(10)..].join("\n")
+}

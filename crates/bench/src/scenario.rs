@@ -1,0 +1,121 @@
+//! The scenarios, at three scales.
+
+mod command;
+mod idle;
+mod notify;
+mod register;
+
+use std::time::Duration;
+
+use crate::problem::{Outcome, Problem};
+use crate::report::Row;
+use crate::rig::Bench;
+
+/// How much of everything.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Scale {
+    /// Whether it works: seconds, any build.
+    Smoke,
+    /// Five minutes.
+    Quick,
+    /// A million devices.
+    Full,
+}
+
+impl Scale {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Self::Smoke => "smoke",
+            Self::Quick => "quick",
+            Self::Full => "full",
+        }
+    }
+
+    /// One of three.
+    pub(crate) const fn of<T: Copy>(self, smoke: T, quick: T, full: T) -> T {
+        match self {
+            Self::Smoke => smoke,
+            Self::Quick => quick,
+            Self::Full => full,
+        }
+    }
+
+    /// How long things run before they are measured.
+    pub(crate) const fn warm_up(self) -> Duration {
+        Duration::from_millis(self.of(200, 1_000, 5_000))
+    }
+
+    /// How long they are measured.
+    pub(crate) const fn window(self) -> Duration {
+        Duration::from_millis(self.of(1_000, 4_000, 15_000))
+    }
+}
+
+/// Takes each row as soon as it is measured.
+pub(crate) type Take<'a> = &'a mut dyn FnMut(Row);
+
+/// Something to measure.
+pub(crate) struct Scenario {
+    pub(crate) name: &'static str,
+    pub(crate) what: &'static str,
+    run: fn(&Bench, Scale, Take<'_>) -> Outcome<()>,
+}
+
+/// All of them, in the order in which they run.
+pub(crate) const ALL: &[Scenario] = &[
+    Scenario {
+        name: "register",
+        what: "registration bursts, both brokers, by size of the fleet",
+        run: register::bursts,
+    },
+    Scenario { name: "update", what: "Updates at a steady rate", run: register::updates },
+    Scenario {
+        name: "notify-non",
+        what: "non-confirmable notifications, both brokers, by size of the fleet",
+        run: notify::non_confirmable,
+    },
+    Scenario {
+        name: "notify-con",
+        what: "confirmable notifications, both brokers, by size of the fleet",
+        run: notify::confirmable,
+    },
+    Scenario {
+        name: "command",
+        what: "command round trips, to one device and to each of many in turn",
+        run: command::round_trips,
+    },
+    Scenario { name: "idle", what: "a fleet that says nothing: memory, CPU", run: idle::idle },
+];
+
+impl Scenario {
+    /// Measures, and hands each row over as soon as it is there.
+    pub(crate) fn run(&self, bench: &Bench, scale: Scale, take: Take<'_>) -> Outcome<()> {
+        (self.run)(bench, scale, take)
+    }
+}
+
+/// The chosen ones; an error names what does not exist.
+pub(crate) fn chosen(names: &[String]) -> Outcome<Vec<&'static Scenario>> {
+    if let Some(unknown) = names.iter().find(|name| ALL.iter().all(|one| one.name != **name)) {
+        let known: Vec<_> = ALL.iter().map(|scenario| scenario.name).collect();
+        let known = known.join(", ");
+        return Err(Problem::new(format!("no scenario {unknown}; there are: {known}")));
+    }
+    let is_chosen =
+        |scenario: &&Scenario| names.is_empty() || names.iter().any(|name| name == scenario.name);
+    Ok(ALL.iter().filter(is_chosen).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn scenarios_are_chosen_by_name_and_unknown_ones_are_refused() {
+        assert_eq!(chosen(&[]).unwrap().len(), ALL.len());
+        let one = chosen(&["notify-con".to_owned()]).unwrap();
+        assert_eq!(one.iter().map(|scenario| scenario.name).collect::<Vec<_>>(), ["notify-con"]);
+        let problem = chosen(&["nothing".to_owned()]).err().unwrap().to_string();
+        assert!(problem.starts_with("no scenario nothing; there are: "), "{problem}");
+    }
+}

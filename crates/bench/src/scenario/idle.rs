@@ -1,0 +1,44 @@
+//! A fleet that says nothing: memory per device, and what the gateway does without being asked.
+
+use std::thread;
+use std::time::Duration;
+
+use crate::problem::Outcome;
+use crate::report::Row;
+use crate::rig::{Bench, BrokerKind, Rig, Setup};
+use crate::scenario::{Scale, Take};
+use crate::sim::Plan;
+
+/// EXCHANGE_LIFETIME (RFC 7252 4.8.2) and a little: until then each Register is remembered.
+const FORGOTTEN_AFTER: Duration = Duration::from_secs(260);
+
+pub(super) fn idle(bench: &Bench, scale: Scale, take: Take<'_>) -> Outcome<()> {
+    let devices = scale.of(500, 50_000, 1_000_000);
+    let broker = bench.brokers().next().unwrap_or(BrokerKind::Embedded);
+    let setup = Setup::new(&format!("idle-{devices}"), broker);
+    let mut rig = Rig::start(bench, setup.observing())?;
+    rig.fleet(&Plan::quiet(devices, 10_000))?;
+    rig.wait_until(|look| look.counts.response >= devices)?;
+    thread::sleep(scale.warm_up());
+    take(look_at(&mut rig, scale, devices, "idle")?);
+    if scale == Scale::Full {
+        thread::sleep(FORGOTTEN_AFTER);
+        take(look_at(&mut rig, scale, devices, "idle-later")?);
+    }
+    Ok(())
+}
+
+fn look_at(rig: &mut Rig<'_>, scale: Scale, devices: u64, name: &str) -> Outcome<Row> {
+    let from = rig.moment()?;
+    thread::sleep(scale.window());
+    let to = rig.moment()?;
+    let mut row = rig.row(name, (&from, &to), |_| 0);
+    row.devices = devices;
+    row.bytes_per_device = Some(rig.bytes_per_device(devices)?);
+    let resident = rig.resident()?;
+    row.resident_bytes = Some(resident);
+    let load = row.server_load.unwrap_or_default() * 100.0;
+    let megabytes = resident as f64 / f64::from(1 << 20);
+    row.notes.push(format!("{load:.2} % of a processor, {megabytes:.0} MB resident"));
+    Ok(row)
+}
