@@ -43,8 +43,8 @@ impl Settings {
     }
 
     /// The configuration file. Every kind of message has a topic of its own, so that the subscriber
-    /// counts without parsing; an Update is published even if it says nothing new, so that it can be
-    /// counted at all.
+    /// counts without parsing; an Update is published even if it says nothing new, so that it can
+    /// be counted at all.
     fn file(&self, data: &Path) -> String {
         let qos = self.qos;
         let broker = match self.broker {

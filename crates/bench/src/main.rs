@@ -1,8 +1,8 @@
 //! `lwm2m-bench`: what the gateway costs, measured from outside.
 //!
 //! Gateway, simulator, subscriber and broker are processes of their own, as they are in the field;
-//! their CPU time and memory are what the operating system says. docs/benchmarks.md holds the method
-//! and the figures. Costs of single functions are measured elsewhere, beside the code.
+//! their CPU time and memory are what the operating system says. docs/benchmarks.md holds the
+//! method and the figures. Costs of single functions are measured elsewhere, beside the code.
 
 mod affinity;
 mod agent;

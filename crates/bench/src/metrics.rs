@@ -52,8 +52,8 @@ mod tests {
     #[test]
     fn samples_are_found_by_name_and_label() {
         let page = "HTTP/1.0 200 OK\r\ncontent-type: text\r\n\r\n# TYPE lwm2m_gateway_x counter\n\
-             lwm2m_gateway_datagrams_dropped_total{reason=\"kernel\"} 7\nlwm2m_gateway_devices 9.0\n\
-             other 3\n";
+                    lwm2m_gateway_datagrams_dropped_total{reason=\"kernel\"} 7\n\
+                    lwm2m_gateway_devices 9.0\nother 3\n";
         let metrics = Metrics::parse(page);
         assert_eq!(metrics.count("datagrams_dropped", "{reason=\"kernel\"}"), 7);
         assert_eq!(metrics.value("devices"), 9.0);

@@ -79,11 +79,11 @@ mod tests {
 
     #[test]
     fn drops_of_all_sockets_of_a_port_are_added_up() {
-        let table = "   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   \
-             uid  timeout inode ref pointer drops\n\
-             1: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 5\n\
-             2: 0100007F:1633 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 7\n\
-             3: 0100007F:0035 00000000:0000 07 00000000:00000000 00:00000000 00000000 0 0 9 2 0 9\n";
+        let line = |port: &str, drops: u32| {
+            format!("  1: 0100007F:{port} 00000000:0000 07 0:0 00:0 0 0 0 9 2 0 {drops}\n")
+        };
+        let table = ["sl local rem\n", &line("1633", 5), &line("1633", 7), &line("0035", 9)];
+        let table = &table.concat();
         assert_eq!(parse_udp_drops(table, 0x1633), 12);
         assert_eq!(parse_udp_drops(table, 53), 9);
         assert_eq!(parse_udp_drops(table, 54), 0);

@@ -1,7 +1,7 @@
 //! What the subscriber counts: messages by kind, time on the way, gaps in numbered notifications.
 //!
-//! Nothing is parsed as JSON. The topic tells the kind; the few members that are looked at are found
-//! by their name, since the payloads are those of a server that we started.
+//! Nothing is parsed as JSON. The topic tells the kind; the few members that are looked at are
+//! found by their name, since the payloads are those of a server that we started.
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 

@@ -84,7 +84,7 @@ pub(crate) enum Session {
     Kept,
 }
 
-/// Appends CONNECT, without keep-alive: a subscriber that is stalled on purpose must stay connected.
+/// Appends CONNECT, without keep-alive: a subscriber stalled on purpose must stay connected.
 pub(crate) fn connect(out: &mut Vec<u8>, client_id: &str, session: Session) {
     let clean = u8::from(session == Session::Clean) << 1;
     let mut body = vec![0, 4, b'M', b'Q', b'T', b'T', 4, clean, 0, 0];
