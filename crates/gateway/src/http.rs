@@ -5,6 +5,7 @@
 mod auth;
 mod error;
 mod health;
+mod leftover;
 mod server;
 
 use std::io;
@@ -15,7 +16,7 @@ use axum::Router;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::header::CONTENT_TYPE;
 use axum::http::{HeaderValue, StatusCode};
-use axum::middleware::from_fn_with_state;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
@@ -96,6 +97,7 @@ fn router(settings: &Http, shared: Shared, routes: Routes, access: Arc<Access>) 
         .merge(guarded)
         .method_not_allowed_fallback(no_such_method)
         .layer(DefaultBodyLimit::max(settings.body_max.get()))
+        .layer(from_fn(leftover::read_leftover))
         .layer(from_fn_with_state(settings.timeout.duration(), server::limit_time))
 }
 

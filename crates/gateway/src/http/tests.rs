@@ -184,3 +184,33 @@ async fn a_stop_finishes_the_request_that_is_worked_on() {
     assert!(answer.await.unwrap().ends_with("done"));
     assert!(TcpStream::connect(address).await.is_err(), "the port is closed");
 }
+
+/// A body that arrives after the answer to it could be given.
+#[tokio::test]
+async fn a_connection_outlives_a_body_that_nobody_wanted() {
+    let running = running(settings()).await;
+    let mut stream = TcpStream::connect(running.server.address()).await.unwrap();
+    let head = "PUT /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\n\r\n";
+    stream.write_all(head.as_bytes()).await.unwrap();
+    tokio::time::sleep(Duration::from_millis(50)).await;
+    let next = "{}GET /nowhere HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    stream.write_all(next.as_bytes()).await.unwrap();
+    let mut answers = String::new();
+    stream.read_to_string(&mut answers).await.unwrap();
+    assert_eq!(answers.matches("HTTP/1.1 404").count(), 2, "{answers}");
+}
+
+/// A body that never comes, and one that is too long to be read for nothing.
+#[tokio::test]
+async fn an_unwanted_body_keeps_nobody_waiting() {
+    let running = running(settings()).await;
+    for rest in [String::new(), "x".repeat(200_000)] {
+        let head = "PUT /nothing HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000000\r\n\r\n";
+        let mut stream = TcpStream::connect(running.server.address()).await.unwrap();
+        stream.write_all(head.as_bytes()).await.unwrap();
+        stream.write_all(rest.as_bytes()).await.unwrap();
+        let mut answer = [0; 12];
+        stream.read_exact(&mut answer).await.unwrap();
+        assert_eq!(&answer, b"HTTP/1.1 404");
+    }
+}
