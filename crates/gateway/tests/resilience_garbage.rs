@@ -43,9 +43,6 @@ use raw::{BLOCK1, CONTENT_FORMAT, DELETE, GET, OBSERVE, POST, PUT, URI_PATH, URI
 /// Datagrams between two pings. Few enough to fit into a socket's usual buffer.
 const BATCH: usize = 150;
 
-/// The share after which memory is taken as the measure: everything has been seen once by then.
-const MEASURED_AFTER: usize = 10;
-
 /// How much, and against what.
 struct Plan {
     datagrams: usize,
@@ -152,8 +149,10 @@ fn send_batch(server: SocketAddr, chance: &mut Chance, former: &mut [Vec<u8>]) {
 }
 
 /// Reads from a registered device all the while; every read has to succeed.
-async fn serve_throughout(app: &App, mailbox: &Mailbox, over: &AtomicBool) -> usize {
-    let mut served = 0;
+async fn serve_throughout(app: &App, mailbox: &Mailbox, over: &AtomicBool) {
+    let good = |uplink: &Uplink| uplink.endpoint == "good" && uplink.outcome() == "2.05";
+    let before = mailbox.count(good);
+    let mut served = before;
     while !over.load(Ordering::Relaxed) {
         let read = json!({"reqID": served, "msgType": "read", "data": {"path": "/3/0/0"}});
         app.command("good", &read).await;
@@ -163,25 +162,36 @@ async fn serve_throughout(app: &App, mailbox: &Mailbox, over: &AtomicBool) -> us
         served += 1;
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    let good = |uplink: &Uplink| uplink.endpoint == "good" && uplink.outcome() == "2.05";
     assert_eq!(mailbox.count(good), served, "every read succeeds");
-    served
+    assert!(served > before, "the device was read");
 }
 
 /// Waits for the gateway to hand back what it has freed, which it does every 10 s; the memory that
 /// it has then.
 async fn given_back(gateway: &GatewayProcess, allowed: u64) -> u64 {
-    let deadline = Instant::now() + Duration::from_secs(25);
+    let deadline = Instant::now() + Duration::from_secs(15);
     while gateway.resident() > allowed && Instant::now() < deadline {
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
     gateway.resident()
 }
 
+/// Waits until the registrations of the storm have expired and the gateway has given back what it
+/// took for them; the memory that it has then.
+async fn settled(gateway: &GatewayProcess, plan: &Plan, allowed: u64) -> u64 {
+    let deadline = Instant::now() + Duration::from_secs(120);
+    while gateway.metrics().value("devices") > 1.0 {
+        assert!(Instant::now() < deadline, "registrations do not expire");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(plan.remembers).await;
+    given_back(gateway, allowed).await
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn random_and_mutated_datagrams_leave_no_trace() {
-    let Plan { datagrams: total, settings, remembers } = Plan::chosen();
-    let mut gateway = GatewayProcess::start(settings);
+    let plan = Plan::chosen();
+    let mut gateway = GatewayProcess::start(plan.settings);
     let mailbox = Mailbox::default();
     let sink = mailbox.clone();
     let app = App::connect(gateway.broker, "judge", move |message| sink.push(&message)).await;
@@ -193,47 +203,43 @@ async fn random_and_mutated_datagrams_leave_no_trace() {
     let node = Node::start("good", gateway.coap, like).await;
     until("the registration", || node.is_registered()).await;
 
-    let begun = Instant::now();
+    // The first storm fills what has a bound and stretches what is kept of a peak; the second one
+    // finds all of it there, and scatters it over other pages at most.
+    let mut memory = [0, u64::MAX];
+    for (storm, seed) in [0x5eed, 0xfeed].into_iter().enumerate() {
+        weather(&gateway, &app, &mailbox, (seed, plan.datagrams / 2)).await;
+        let allowed = memory[0] + memory[0] / 10;
+        memory[storm] = settled(&gateway, &plan, allowed).await;
+        println!("storm {storm}: {} bytes resident after it", memory[storm]);
+    }
+    let [first, second] = memory;
+    let metrics = gateway.metrics();
+    let registered = metrics.total("registrations", "outcome", "registered");
+    assert!(gateway.is_alive());
+    assert_eq!(metrics.value("devices"), 1.0, "the device of the test is still there");
+    assert!(registered > plan.datagrams as u64 / 100, "the garbage holds registrations");
+    assert!(second <= first + first / 10, "{second} bytes resident, {first} after the first storm");
+}
+
+/// Sends so many datagrams from a seed while a device is read.
+async fn weather(
+    gateway: &GatewayProcess,
+    app: &App,
+    mailbox: &Mailbox,
+    (seed, datagrams): (u64, usize),
+) {
     let over = Arc::new(AtomicBool::new(false));
     let (server, ended) = (gateway.coap, Arc::clone(&over));
-    let (measure, mut measured) = tokio::sync::mpsc::unbounded_channel();
     let storm = tokio::task::spawn_blocking(move || {
-        let mut chance = Chance(0x5eed);
+        let mut chance = Chance(seed);
         let mut former = vec![b"AAAAAAAAAAAA".to_vec(); 64];
-        for batch in 0..total.div_ceil(BATCH) {
-            if batch == total / MEASURED_AFTER / BATCH {
-                let _ = measure.send(());
-            }
+        for _ in 0..datagrams.div_ceil(BATCH) {
             send_batch(server, &mut chance, &mut former);
         }
         ended.store(true, Ordering::Relaxed);
-        begun.elapsed()
     });
-    let memory = async {
-        measured.recv().await;
-        gateway.resident()
-    };
-    let (served, before) = tokio::join!(serve_throughout(&app, &mailbox, &over), memory);
-    let took = storm.await.expect("the gateway answers pings");
-    while gateway.metrics().value("devices") > 1.0 {
-        assert!(begun.elapsed() < took + Duration::from_secs(120), "registrations do not expire");
-        tokio::time::sleep(Duration::from_millis(100)).await;
-    }
-    tokio::time::sleep(remembers).await;
-
-    let allowed = before + (before / 20).max(3 << 20);
-    let after = given_back(&gateway, allowed).await;
-    let metrics = gateway.metrics();
-    let registered = metrics.total("registrations", "outcome", "registered");
-    println!(
-        "{total} datagrams in {took:.1?}, {registered} registrations, {served} reads; resident \
-         memory {before} bytes after a tenth of them, {after} in the end"
-    );
-    assert!(gateway.is_alive());
-    assert_eq!(metrics.value("devices"), 1.0, "the device of the test is still there");
-    assert!(registered > total as u64 / 100, "the garbage holds registrations");
-    assert!(node.happened(|event| matches!(event, device::Event::Registered { .. })) == 1);
-    assert!(after <= allowed, "{after} bytes, {before} before");
+    serve_throughout(app, mailbox, &over).await;
+    storm.await.expect("the gateway answers pings");
 }
 
 /// A missing `lt` means 86 400 s (OMA Core 6.2.1), which is outside of a shorter `lifetime_max`.
