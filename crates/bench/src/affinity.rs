@@ -3,11 +3,13 @@
 //! A child inherits the affinity of the thread that starts it, so the starting thread moves for a
 //! moment; pinning a process that runs already would miss threads that it has made meanwhile.
 
+use std::fs;
+
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::unistd::Pid;
 use serde::Serialize;
 
-use crate::problem::Outcome;
+use crate::problem::{Context, Outcome};
 
 /// The processors of a run: one for the server that is measured, another for everybody else.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -53,6 +55,19 @@ impl Placement {
         let done = work();
         sched_setaffinity(here, &before)?;
         Ok(done)
+    }
+
+    /// Moves a running process with all of its threads.
+    pub(crate) fn pin(&self, pid: u32, place: Place) -> Outcome<()> {
+        let set = self.set(place)?;
+        let tasks = format!("/proc/{pid}/task");
+        for task in fs::read_dir(&tasks).context(|| tasks.clone())? {
+            let thread = task?.file_name();
+            let Some(thread) = thread.to_str().and_then(|name| name.parse().ok()) else { continue };
+            // A thread that has ended meanwhile needs no processor.
+            let _ = sched_setaffinity(Pid::from_raw(thread), &set);
+        }
+        Ok(())
     }
 
     fn set(&self, place: Place) -> Outcome<CpuSet> {

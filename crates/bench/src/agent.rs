@@ -5,7 +5,7 @@
 mod commander;
 pub(crate) mod process;
 mod tally;
-mod wire;
+pub(crate) mod wire;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::SocketAddr;

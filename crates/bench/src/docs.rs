@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::Path;
 
+use crate::budget;
 use crate::problem::{Context, Outcome, Problem};
 use crate::report::{self, Report};
 
@@ -27,6 +28,8 @@ fn replaced(page: &str, figures: &str) -> Option<String> {
 
 fn figures(report: &Report) -> String {
     let mut text = run(report);
+    text.push_str("\n### Budgets\n\n");
+    text.push_str(&budget::markdown(&report.rows));
     let mut rows = &report.rows[..];
     while let Some(first) = rows.first() {
         let same = rows.iter().take_while(|row| family(row) == family(first)).count();
@@ -110,7 +113,7 @@ mod tests {
         };
         let text = figures(&report);
         let headings: Vec<_> = text.lines().filter(|line| line.starts_with("###")).collect();
-        assert_eq!(headings, ["### notify", "### idle"]);
+        assert_eq!(headings, ["### Budgets", "### notify", "### idle"]);
         assert!(text.contains("Not measured: storm: no"));
     }
 

@@ -7,8 +7,6 @@ use std::process::Stdio;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use serde::Serialize;
-
 use crate::affinity::{Place, Placement};
 use crate::metrics::Metrics;
 use crate::problem::{Context, Outcome, Problem};
@@ -17,19 +15,11 @@ use crate::process::{Process, command, read_until, tail};
 /// How long it may take until it is connected to its broker.
 const READY_WITHIN: Duration = Duration::from_secs(30);
 
-/// Which broker the events go through.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-pub(crate) enum Broker {
-    /// The one inside of the gateway.
-    Embedded,
-    /// One in a process of its own.
-    External(SocketAddr),
-}
-
 /// What differs between scenarios. Everything else is the default.
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) broker: Broker,
+    /// The external broker; `None`: the one inside of the gateway.
+    pub(crate) external: Option<SocketAddr>,
     pub(crate) shards: usize,
     /// QoS of everything that is published.
     pub(crate) qos: u8,
@@ -38,18 +28,14 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
-    pub(crate) const fn new(broker: Broker) -> Self {
-        Self { broker, shards: 1, qos: 0, more: String::new() }
-    }
-
     /// The configuration file. Every kind of message has a topic of its own, so that the subscriber
     /// counts without parsing; an Update is published even if it says nothing new, so that it can
     /// be counted at all.
     fn file(&self, data: &Path) -> String {
         let qos = self.qos;
-        let broker = match self.broker {
-            Broker::Embedded => "mqtt.embedded.bind = \"127.0.0.1:0\"\n".to_owned(),
-            Broker::External(address) => {
+        let broker = match self.external {
+            None => "mqtt.embedded.bind = \"127.0.0.1:0\"\n".to_owned(),
+            Some(address) => {
                 format!("mqtt.mode = \"external\"\nmqtt.external.url = \"mqtt://{address}\"\n")
             }
         };

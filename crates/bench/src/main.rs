@@ -6,17 +6,22 @@
 
 mod affinity;
 mod agent;
+mod budget;
 mod docs;
+mod floor;
 mod gateway;
+mod leshan;
 mod machine;
 mod metrics;
 mod mosquitto;
+mod peer;
 mod problem;
 mod proc;
 mod process;
 mod report;
 mod rig;
 mod scenario;
+mod server;
 mod sim;
 
 use std::fs;
@@ -28,6 +33,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::affinity::Placement;
 use crate::machine::Machine;
+use crate::peer::Peer;
 use crate::problem::{Context, Outcome, Problem};
 use crate::report::Report;
 use crate::rig::Bench;
@@ -48,6 +54,12 @@ enum Part {
     /// The subscriber and commander
     #[command(hide = true)]
     Agent(agent::Options),
+    /// Receives and publishes, and nothing in between
+    #[command(hide = true)]
+    Floor(floor::receive::Options),
+    /// Sends datagrams at a rate
+    #[command(hide = true)]
+    Flood(floor::flood::Options),
 }
 
 #[derive(Args)]
@@ -61,6 +73,11 @@ struct Run {
     /// Only these scenarios
     #[arg(long, value_name = "NAME")]
     only: Vec<String>,
+    /// Do not measure Leshan
+    #[arg(long)]
+    no_leshan: bool,
+    #[command(flatten)]
+    peer: Option<Peer>,
     /// Say what there is
     #[arg(long)]
     list: bool,
@@ -79,6 +96,8 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     let done = match cli.part {
         Some(Part::Agent(options)) => agent::process::run(&options),
+        Some(Part::Floor(options)) => floor::receive::run(&options),
+        Some(Part::Flood(options)) => floor::flood::run(&options),
         None => run(&cli.run),
     };
     match done {
@@ -101,7 +120,7 @@ fn run(options: &Run) -> Outcome<()> {
         Some(file) => serde_json::from_slice(&fs::read(file).context(|| path(file))?)?,
         None => measure(options)?,
     };
-    println!("{}", report::table(&report.rows));
+    println!("{}\n{}", report::table(&report.rows), budget::text(&report.rows));
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report)?;
         fs::write(file, text).context(|| path(file))?;
@@ -117,7 +136,7 @@ fn run(options: &Run) -> Outcome<()> {
 
 fn measure(options: &Run) -> Outcome<Report> {
     let scenarios = scenario::chosen(&options.only)?;
-    let bench = bench()?;
+    let bench = bench(options)?;
     let mut report = Report {
         machine: Machine::look(Path::new(env!("CARGO_MANIFEST_DIR"))),
         settings: report::Settings::new(options.scale().name(), &bench.placement),
@@ -160,12 +179,18 @@ impl Run {
     }
 }
 
-fn bench() -> Outcome<Bench> {
+fn bench(options: &Run) -> Outcome<Bench> {
     let program = std::env::current_exe()?;
     let programs = program.parent().unwrap_or(Path::new("."));
     let work = std::env::temp_dir().join(format!("lwm2m-bench-{}", std::process::id()));
     fs::create_dir_all(&work).context(|| path(&work))?;
-    Ok(Bench { placement: Placement::choose()?, programs: programs.to_owned(), work })
+    Ok(Bench {
+        placement: Placement::choose()?,
+        programs: programs.to_owned(),
+        work,
+        leshan: !options.no_leshan,
+        peer: options.peer.clone(),
+    })
 }
 
 fn introduce(report: &Report, bench: &Bench) {

@@ -1,16 +1,20 @@
 //! The processes of one scenario, and the windows in which they are measured.
 
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::affinity::Placement;
+use crate::affinity::{Place, Placement};
 use crate::agent::{self, Agent, Look};
 use crate::gateway::{self, Gateway};
+use crate::leshan::Leshan;
 use crate::mosquitto::{self, Mosquitto};
+use crate::peer::Peer;
 use crate::problem::{Context, Outcome, Problem};
 use crate::proc;
 use crate::report::{Losses, Row, micros_each};
+use crate::server::Server;
 use crate::sim::{self, Sim};
 
 /// How long a count may stand still before what is missing is taken for lost.
@@ -29,6 +33,10 @@ pub(crate) struct Bench {
     pub(crate) programs: PathBuf,
     /// Settings and logs of the processes.
     pub(crate) work: PathBuf,
+    /// Whether Leshan is measured, too.
+    pub(crate) leshan: bool,
+    /// Another server that is measured, too.
+    pub(crate) peer: Option<Peer>,
 }
 
 /// Which broker a scenario wants.
@@ -47,11 +55,20 @@ impl BrokerKind {
     }
 }
 
+/// Which server a scenario wants.
+#[derive(Clone, Debug)]
+pub(crate) enum Target {
+    Gateway,
+    Leshan,
+    Peer(Peer),
+}
+
 /// What a scenario wants of its processes.
 #[derive(Clone, Debug)]
 pub(crate) struct Setup {
     /// For file names.
     pub(crate) name: String,
+    pub(crate) target: Target,
     pub(crate) broker: BrokerKind,
     pub(crate) shards: usize,
     pub(crate) qos: u8,
@@ -65,6 +82,7 @@ impl Setup {
     pub(crate) fn new(name: &str, broker: BrokerKind) -> Self {
         Self {
             name: name.to_owned(),
+            target: Target::Gateway,
             broker,
             shards: 1,
             qos: 0,
@@ -84,7 +102,7 @@ pub(crate) struct Rig<'a> {
     setup: Setup,
     directory: PathBuf,
     pub(crate) agent: Agent,
-    pub(crate) gateway: Gateway,
+    pub(crate) server: Server,
     broker: Option<Mosquitto>,
     sim: Option<Sim>,
     /// CPU time that the idle server uses in a second.
@@ -104,27 +122,23 @@ pub(crate) struct Moment {
 }
 
 impl<'a> Rig<'a> {
-    /// Starts broker, gateway and subscriber, and looks at the idle gateway for a moment.
+    /// Starts broker, server and subscriber, and looks at the idle server for a moment.
     pub(crate) fn start(bench: &'a Bench, setup: Setup) -> Outcome<Self> {
         let directory = bench.work.join(&setup.name);
         std::fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
-        let broker = match setup.broker {
-            BrokerKind::Embedded => None,
-            BrokerKind::Mosquitto => Some(Mosquitto::start(&bench.placement, &directory, None)?),
+        let broker = match (&setup.target, setup.broker) {
+            (Target::Peer(_), _) | (Target::Gateway, BrokerKind::Embedded) => None,
+            _ => Some(Mosquitto::start(&bench.placement, &directory, None)?),
         };
-        let gateway = bench.gateway(&setup, broker.as_ref(), &directory)?;
-        let options = agent::Options {
-            observe: setup.observe.map(str::to_owned),
-            qos: setup.qos,
-            ..agent::Options::new(gateway.broker)
-        };
+        let server = bench.server(&setup, broker.as_ref(), &directory)?;
+        let options = bench.subscriber(&setup, &server, broker.as_ref());
         let agent = Agent::start(&bench.placement, &directory.join("agent.log"), &options)?;
         let mut rig = Self {
             bench,
             setup,
             directory,
             agent,
-            gateway,
+            server,
             broker,
             sim: None,
             idle: 0.0,
@@ -136,20 +150,31 @@ impl<'a> Rig<'a> {
     }
 
     fn look_at_idle_server(&mut self) -> Outcome<()> {
-        let before = proc::cpu_time(self.gateway.pid())?;
+        let before = self.server_cpu()?;
         thread::sleep(IDLE);
-        let used = proc::cpu_time(self.gateway.pid())?.saturating_sub(before);
+        let used = self.server_cpu()?.saturating_sub(before);
         self.idle = used.as_secs_f64() / IDLE.as_secs_f64();
         self.resident_empty = self.resident()?;
         self.kernel_drops_before = self.kernel_drops()?;
         Ok(())
     }
 
-    /// Starts the fleet.
+    /// CPU time of the server; nothing when its process is not known.
+    fn server_cpu(&self) -> Outcome<Duration> {
+        self.server.pid().map_or(Ok(Duration::ZERO), proc::cpu_time)
+    }
+
+    /// Leaves the server one processor, where it had both to warm up.
+    pub(crate) fn pin_server(&self) -> Outcome<()> {
+        let pid = self.server.pid().ok_or_else(|| Problem::new("whose process?"))?;
+        self.bench.placement.pin(pid, Place::Server)
+    }
+
+    /// Starts a fleet.
     pub(crate) fn fleet(&mut self, plan: &sim::Plan) -> Outcome<()> {
         let program = self.bench.programs.join("lwm2m-sim");
         let log = self.directory.join(format!("{}sim.log", plan.prefix));
-        let sim = Sim::start(&self.bench.placement, &program, &log, self.gateway.coap, plan)?;
+        let sim = Sim::start(&self.bench.placement, &program, &log, self.server.coap(), plan)?;
         self.sim = Some(sim);
         Ok(())
     }
@@ -192,7 +217,7 @@ impl<'a> Rig<'a> {
     /// Now. The subscriber first: its answer takes longest.
     pub(crate) fn moment(&mut self) -> Outcome<Moment> {
         let look = self.agent.look()?;
-        let server = proc::cpu_time(self.gateway.pid())?;
+        let server = self.server_cpu()?;
         let mut others = proc::cpu_time(self.agent.pid())?;
         for pid in [self.sim.as_ref().map(Sim::pid), self.broker.as_ref().map(Mosquitto::pid)] {
             others += pid.map_or(Ok(Duration::ZERO), proc::cpu_time)?;
@@ -212,14 +237,15 @@ impl<'a> Rig<'a> {
         let server = to.server.saturating_sub(from.server);
         let idle = Duration::from_secs_f64(self.idle * seconds);
         let others = to.others.saturating_sub(from.others);
+        let known = self.server.pid();
         Row {
             scenario: scenario.to_owned(),
-            server: "gateway".to_owned(),
-            broker: self.setup.broker.name().to_owned(),
+            server: self.server.name(),
+            broker: self.broker_name().to_owned(),
             operations,
             seconds,
-            cpu_us: micros_each(server.saturating_sub(idle), operations),
-            server_load: Some(server.as_secs_f64() / seconds),
+            cpu_us: known.and_then(|_| micros_each(server.saturating_sub(idle), operations)),
+            server_load: known.map(|_| server.as_secs_f64() / seconds),
             others_load: others.as_secs_f64() / seconds,
             ..Row::default()
         }
@@ -227,13 +253,29 @@ impl<'a> Rig<'a> {
 
     /// Resident bytes of the server.
     pub(crate) fn resident(&self) -> Outcome<u64> {
-        Ok(proc::memory(self.gateway.pid())?.resident)
+        let memory = self.server.pid().map_or(Ok(proc::Memory::default()), proc::memory)?;
+        Ok(memory.resident)
+    }
+
+    fn broker_name(&self) -> &'static str {
+        match self.setup.target {
+            Target::Peer(_) => "its own",
+            Target::Gateway | Target::Leshan => self.setup.broker.name(),
+        }
     }
 
     /// Growth of the server's resident memory for each of so many devices.
     pub(crate) fn bytes_per_device(&self, devices: u64) -> Outcome<f64> {
         let grown = self.resident()?.saturating_sub(self.resident_empty);
         Ok(grown as f64 / devices.max(1) as f64)
+    }
+
+    /// Ends the fleet and waits until nothing comes any more.
+    pub(crate) fn end_fleet(&mut self) -> Outcome<sim::Summary> {
+        let sim = self.sim.take().ok_or_else(|| Problem::new("there is no fleet"))?;
+        let summary = sim.end()?;
+        self.settle()?;
+        Ok(summary)
     }
 
     /// Silences the fleet, waits until everything has arrived, and says what has not: `sent` and
@@ -243,10 +285,9 @@ impl<'a> Rig<'a> {
         sent: impl Fn(&sim::Summary) -> u64,
         arrived: impl Fn(&Look) -> u64,
     ) -> Outcome<Losses> {
-        let sim = self.sim.take().ok_or_else(|| Problem::new("there is no fleet"))?;
-        let summary = sim.end()?;
-        let look = self.settle()?;
-        let metrics = self.gateway.metrics()?;
+        let summary = self.end_fleet()?;
+        let look = self.agent.look()?;
+        let metrics = self.server.metrics()?;
         let dropped = |reason: &str| metrics.count("datagrams_dropped", reason);
         let mut losses = Losses {
             sent: Some(sent(&summary)),
@@ -266,7 +307,7 @@ impl<'a> Rig<'a> {
     }
 
     fn kernel_drops(&self) -> Outcome<u64> {
-        proc::udp_drops(self.gateway.coap.port())
+        proc::udp_drops(self.server.coap().port())
     }
 }
 
@@ -277,21 +318,67 @@ impl Bench {
         external.into_iter().chain([BrokerKind::Embedded])
     }
 
-    fn gateway(
+    fn server(
         &self,
         setup: &Setup,
         broker: Option<&Mosquitto>,
         directory: &Path,
+    ) -> Outcome<Server> {
+        match (&setup.target, broker) {
+            (Target::Gateway, broker) => Ok(Server::Gateway(self.gateway(
+                setup,
+                broker.map(|broker| broker.address),
+                directory,
+            )?)),
+            (Target::Leshan, Some(broker)) => {
+                let port = broker.address.port();
+                Ok(Server::Leshan(Leshan::start(&self.placement, directory, port)?))
+            }
+            (Target::Leshan, None) => Err(Problem::new("Leshan needs an external broker")),
+            (Target::Peer(peer), _) => Ok(Server::Peer(peer.clone())),
+        }
+    }
+
+    fn gateway(
+        &self,
+        setup: &Setup,
+        external: Option<SocketAddr>,
+        directory: &Path,
     ) -> Outcome<Gateway> {
-        let broker = broker
-            .map_or(gateway::Broker::Embedded, |broker| gateway::Broker::External(broker.address));
         let settings = gateway::Settings {
+            external,
             shards: setup.shards,
             qos: setup.qos,
             more: setup.more.clone(),
-            ..gateway::Settings::new(broker)
         };
         let program = self.programs.join("lwm2m-gateway");
         Gateway::start(&self.placement, &program, directory, &settings)
+    }
+
+    /// What the subscriber is told: where the events come out, and what it shall observe.
+    fn subscriber(
+        &self,
+        setup: &Setup,
+        server: &Server,
+        broker: Option<&Mosquitto>,
+    ) -> agent::Options {
+        let options = match (server, broker) {
+            (Server::Peer(peer), _) => {
+                agent::Options { filter: peer.topics.clone(), ..agent::Options::new(peer.broker) }
+            }
+            (Server::Gateway(gateway), _) => agent::Options::new(gateway.broker),
+            (Server::Leshan(leshan), broker) => {
+                agent::Options::new(broker.map_or(leshan.coap, |broker| broker.address))
+            }
+        };
+        agent::Options {
+            // The other servers observe by themselves.
+            observe: setup
+                .observe
+                .filter(|_| matches!(server, Server::Gateway(_)))
+                .map(str::to_owned),
+            qos: setup.qos,
+            ..options
+        }
     }
 }

@@ -1,8 +1,10 @@
 //! The scenarios, at three scales.
 
 mod command;
+mod floor;
 mod idle;
 mod notify;
+mod peers;
 mod register;
 
 use std::time::Duration;
@@ -64,6 +66,11 @@ pub(crate) struct Scenario {
 /// All of them, in the order in which they run.
 pub(crate) const ALL: &[Scenario] = &[
     Scenario {
+        name: "floor",
+        what: "sockets and kernel alone: receive, answer, publish",
+        run: floor::floors,
+    },
+    Scenario {
         name: "register",
         what: "registration bursts, both brokers, by size of the fleet",
         run: register::bursts,
@@ -84,6 +91,12 @@ pub(crate) const ALL: &[Scenario] = &[
         what: "command round trips, to one device and to each of many in turn",
         run: command::round_trips,
     },
+    Scenario {
+        name: "leshan",
+        what: "the same by Leshan's server, warmed up (--no-leshan leaves it out)",
+        run: peers::leshan,
+    },
+    Scenario { name: "peer", what: "the same by the server of --peer", run: peers::peer },
     Scenario { name: "idle", what: "a fleet that says nothing: memory, CPU", run: idle::idle },
 ];
 

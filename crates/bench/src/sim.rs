@@ -33,6 +33,16 @@ pub(crate) struct Plan {
     pub(crate) update_every: Option<Duration>,
     pub(crate) prefix: &'static str,
     pub(crate) seed: u64,
+    pub(crate) leave: Leave,
+}
+
+/// What the devices do at the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Leave {
+    /// They deregister, for a server that goes on to be measured.
+    Deregister,
+    /// They fall silent.
+    Vanish,
 }
 
 impl Plan {
@@ -46,6 +56,7 @@ impl Plan {
             update_every: None,
             prefix: "sim-",
             seed: 1,
+            leave: Leave::Vanish,
         }
     }
 
@@ -61,7 +72,6 @@ impl Plan {
             format!("--seed={}", self.seed),
             format!("--notify-every={}", millis(self.notify_every)),
             "--lifetime=24h".to_owned(),
-            "--vanish".to_owned(),
             "--json".to_owned(),
         ];
         let notify = match self.notifications {
@@ -71,6 +81,9 @@ impl Plan {
         arguments.push(format!("--notify={notify}"));
         if self.notify_every.is_some() {
             arguments.push("--observe-ready".to_owned());
+        }
+        if self.leave == Leave::Vanish {
+            arguments.push("--vanish".to_owned());
         }
         if self.update_every.is_some() {
             arguments.push(format!("--update-every={}", millis(self.update_every)));

@@ -28,6 +28,13 @@ pub(crate) struct Counts {
     pub(crate) broker_dropped: u64,
 }
 
+impl Counts {
+    /// Events of any kind.
+    pub(crate) const fn all(&self) -> u64 {
+        self.register + self.update + self.notify + self.response + self.other
+    }
+}
+
 /// What became of numbered notifications, all devices together.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Order {

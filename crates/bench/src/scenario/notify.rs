@@ -13,7 +13,7 @@ use crate::scenario::{Scale, Take};
 use crate::sim::{Plan, Reliability};
 
 /// Notifications per second: 1 000 000 devices, once per 60 s.
-const PER_SECOND: u64 = 16_667;
+pub(super) const PER_SECOND: u64 = 16_667;
 
 /// Devices that begin in a second while the fleet gathers.
 const RAMP: u64 = 10_000;
@@ -27,7 +27,7 @@ pub(super) fn confirmable(bench: &Bench, scale: Scale, take: Take<'_>) -> Outcom
 }
 
 fn all(bench: &Bench, scale: Scale, reliability: Reliability, take: Take<'_>) -> Outcome<()> {
-    let sizes: &[u64] = scale.of(&[200], &[1_000, 20_000], &[1_000, 10_000, 100_000, 1_000_000]);
+    let sizes: &[u64] = scale.of(&[200], &[1_000, 20_000], &[1_000, 20_000, 100_000, 1_000_000]);
     for broker in bench.brokers() {
         for devices in sizes {
             take(one(bench, scale, (broker, reliability), *devices)?);

@@ -9,8 +9,8 @@ use crate::rig::{Bench, BrokerKind, Rig, Setup};
 use crate::scenario::{Scale, Take};
 use crate::sim::Plan;
 
-/// Registers per second. At the budget of 15 µs a third of a processor, so that nothing queues.
-const RAMP: u64 = 20_000;
+/// Registers per second: what the processor that simulator and broker share can do as well.
+pub(super) const RAMP: u64 = 10_000;
 
 /// Updates per second.
 const UPDATES_PER_SECOND: u64 = 10_000;
