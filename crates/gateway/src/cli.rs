@@ -68,8 +68,16 @@ pub enum Task {
 
 /// LwM2M to MQTT gateway: devices over CoAP on one side, applications over MQTT on the other.
 #[derive(Debug, Parser)]
-#[command(name = "lwm2m-gateway", version, after_help = AFTER_HELP)]
+#[command(
+    name = "lwm2m-gateway",
+    version,
+    after_help = AFTER_HELP,
+    args_conflicts_with_subcommands = true
+)]
 struct Cli {
+    /// Start this many simulated devices as well
+    #[arg(long, value_name = "N", default_value_t = 0, value_parser = demo_count)]
+    demo: usize,
     #[command(flatten)]
     flags: Flags,
     #[command(subcommand)]
@@ -84,40 +92,38 @@ Exit codes: 0 everything was handed over, 1 failure, 2 unusable configuration or
 3 stopped with events left that no broker took. Of ctl: 1 the gateway or the device refused,
 4 no gateway answers, 5 the device does not answer.";
 
+/// What decides about the settings: of a start, and of `config show`.
 #[derive(Debug, Args)]
 struct Flags {
     /// Configuration file; without one the defaults serve
-    #[arg(long, short, global = true, value_name = "FILE", env = "LWM2M_GATEWAY_CONFIG")]
+    #[arg(long, short, value_name = "FILE", env = "LWM2M_GATEWAY_CONFIG")]
     config: Option<PathBuf>,
-    /// Start this many simulated devices as well
-    #[arg(long, value_name = "N", default_value_t = 0, value_parser = demo_count)]
-    demo: usize,
     /// Threads that own devices; 0 is one per core [shards]
-    #[arg(long, global = true, value_name = "N")]
+    #[arg(long, value_name = "N")]
     shards: Option<String>,
     /// Address of the CoAP listener `default` [listeners.default.bind]
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     bind: Option<String>,
     /// Use this external broker: mqtt://host:port or mqtts://host:port [mqtt.external.url]
-    #[arg(long, global = true, value_name = "URL")]
+    #[arg(long, value_name = "URL")]
     mqtt: Option<String>,
     /// Address of the embedded broker [mqtt.embedded.bind]
-    #[arg(long, global = true, value_name = "ADDR", conflicts_with = "mqtt")]
+    #[arg(long, value_name = "ADDR", conflicts_with = "mqtt")]
     mqtt_bind: Option<String>,
     /// Address of health, metrics and API [http.bind]
-    #[arg(long, global = true, value_name = "ADDR")]
+    #[arg(long, value_name = "ADDR")]
     http_bind: Option<String>,
     /// Where the gateway keeps what must survive a restart [data_dir]
-    #[arg(long, global = true, value_name = "DIR")]
+    #[arg(long, value_name = "DIR")]
     data_dir: Option<String>,
     /// Topics and payloads as this EMQX generation: emqx4 or emqx5 [profile]
-    #[arg(long, global = true, value_name = "NAME")]
+    #[arg(long, value_name = "NAME")]
     profile: Option<String>,
     /// Log level, also by module: info,gateway::mqtt=debug [log.level]
-    #[arg(long, global = true, value_name = "LEVEL")]
+    #[arg(long, value_name = "LEVEL")]
     log: Option<String>,
     /// text or json [log.format]
-    #[arg(long, global = true, value_name = "FORMAT")]
+    #[arg(long, value_name = "FORMAT")]
     log_format: Option<String>,
 }
 
@@ -154,7 +160,7 @@ enum ConfigAction {
         file: PathBuf,
     },
     /// Print every value in effect and where it came from; secrets are not shown
-    Show,
+    Show(Box<Flags>),
 }
 
 /// 100 000 devices: what one simulator has addresses and memory for beside the gateway.
@@ -179,7 +185,7 @@ pub fn prepare(
         Ok(cli) => cli,
         Err(error) => return Task::Exit(say_usage(&error, out, errors)),
     };
-    let demo = cli.flags.demo;
+    let demo = cli.demo;
     match cli.command {
         None => match config::load(&sources(cli.flags, environment)) {
             Ok(loaded) => Task::Serve { loaded: Box::new(loaded), demo },
@@ -191,15 +197,12 @@ pub fn prepare(
             clap_complete::generate(shell, &mut Cli::command(), "lwm2m-gateway", &mut script);
             Task::Exit(say(out, &String::from_utf8_lossy(&script)))
         }
-        Some(Command::Config { action }) => {
-            Task::Exit(configure(action, cli.flags, environment, out, errors))
-        }
+        Some(Command::Config { action }) => Task::Exit(configure(action, environment, out, errors)),
     }
 }
 
 fn configure(
     action: ConfigAction,
-    flags: Flags,
     environment: Vec<(OsString, OsString)>,
     out: &mut dyn Write,
     errors: &mut dyn Write,
@@ -214,7 +217,7 @@ fn configure(
             Err(faults) => refuse(&faults, errors),
         },
         ConfigAction::Import { file } => import(&file, out, errors),
-        ConfigAction::Show => match config::load(&sources(flags, environment)) {
+        ConfigAction::Show(flags) => match config::load(&sources(*flags, environment)) {
             Ok(loaded) => {
                 warn(&loaded, errors);
                 say(out, &config::show(&loaded))
@@ -292,147 +295,4 @@ fn refuse(faults: &ConfigErrors, errors: &mut dyn Write) -> Exit {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::config::{LogFormat, MqttMode, Profile};
-
-    struct Ran {
-        task: Task,
-        out: String,
-        errors: String,
-    }
-
-    fn run(arguments: &[&str]) -> Ran {
-        run_with(arguments, &[])
-    }
-
-    fn run_with(arguments: &[&str], environment: &[(&str, &str)]) -> Ran {
-        let arguments = ["lwm2m-gateway"].iter().chain(arguments).map(OsString::from);
-        let environment =
-            environment.iter().map(|(name, value)| (name.into(), value.into())).collect();
-        let (mut out, mut errors) = (Vec::new(), Vec::new());
-        let task = prepare(arguments, environment, &mut out, &mut errors);
-        let text = |bytes| String::from_utf8(bytes).unwrap();
-        Ran { task, out: text(out), errors: text(errors) }
-    }
-
-    fn exit(ran: &Ran) -> Option<Exit> {
-        match ran.task {
-            Task::Exit(exit) => Some(exit),
-            Task::Serve { .. } => None,
-        }
-    }
-
-    #[test]
-    fn flags_reach_their_settings() {
-        let ran = run(&[
-            "--demo",
-            "5",
-            "--shards",
-            "2",
-            "--bind",
-            "[::1]:0",
-            "--mqtt",
-            "mqtt://broker:1884",
-            "--http-bind",
-            "127.0.0.1:0",
-            "--data-dir",
-            "/tmp/none",
-            "--profile",
-            "emqx5",
-            "--log",
-            "debug",
-            "--log-format",
-            "json",
-        ]);
-        let Task::Serve { loaded, demo } = ran.task else { panic!("{}", ran.errors) };
-        let config = loaded.config;
-        assert_eq!((demo, config.shards, config.profile), (5, 2, Profile::Emqx5));
-        assert_eq!(config.listeners["default"].bind, "[::1]:0".parse().unwrap());
-        assert_eq!(config.mqtt.mode, MqttMode::External);
-        assert_eq!(config.mqtt.external.url, "mqtt://broker:1884");
-        assert_eq!(config.http.bind, "127.0.0.1:0".parse().unwrap());
-        assert_eq!(config.data_dir, PathBuf::from("/tmp/none"));
-        assert_eq!((config.log.level.as_str(), config.log.format), ("debug", LogFormat::Json));
-    }
-
-    #[test]
-    fn unusable_command_lines_end_with_2() {
-        for arguments in [
-            &["--shards", "x"][..],
-            &["--bind", "5683"],
-            &["--mqtt", "tcp://x"],
-            &["--mqtt", "mqtt://x", "--mqtt-bind", "127.0.0.1:0"],
-            &["--demo", "100001"],
-            &["--nonsense"],
-            &["config"],
-            &["config", "check", "/nonexistent"],
-            &["--config", "/nonexistent"],
-            &["config", "show", "--profile", "emqx6"],
-        ] {
-            let ran = run(arguments);
-            assert_eq!(exit(&ran), Some(Exit::Configuration), "{arguments:?} {}", ran.errors);
-            assert!(!ran.errors.is_empty() && ran.out.is_empty(), "{arguments:?}");
-        }
-        let ran = run(&["--shards", "x"]);
-        let expected = "error: flag --shards: shards: found string \"x\", expected a whole number";
-        assert!(ran.errors.starts_with(expected), "{}", ran.errors);
-    }
-
-    #[test]
-    fn the_default_file_is_printed_as_it_is_kept() {
-        let ran = run(&["config", "default"]);
-        assert_eq!((exit(&ran), ran.out.as_str()), (Some(Exit::Clean), DEFAULT_FILE));
-    }
-
-    #[test]
-    fn import_prints_a_file_and_says_what_has_no_counterpart() {
-        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/src/import/samples/emqx_lwm2m.conf");
-        let ran = run(&["config", "import", sample]);
-        assert_eq!(exit(&ran), Some(Exit::Clean), "{}", ran.errors);
-        assert!(config::judge(Path::new("out.toml"), &ran.out).is_ok(), "{}", ran.out);
-        let note = format!("{sample}: line 8: lwm2m.bind.dtls.1: DTLS is not available");
-        assert!(ran.errors.contains(&note), "{}", ran.errors);
-        let ran = run(&["config", "import", "/nonexistent"]);
-        assert_eq!((exit(&ran), ran.out.as_str()), (Some(Exit::Configuration), ""));
-        assert!(ran.errors.starts_with("error: /nonexistent:1: cannot be read"), "{}", ran.errors);
-    }
-
-    #[test]
-    fn show_takes_flags_and_environment() {
-        let environment = [("LWM2M_GATEWAY__LWM2M__REPORT", "profile")];
-        let ran = run_with(&["config", "show", "--shards", "3"], &environment);
-        assert_eq!(exit(&ran), Some(Exit::Clean), "{}", ran.errors);
-        assert!(ran.out.contains("# flag --shards"), "{}", ran.out);
-        assert!(ran.out.contains("# environment LWM2M_GATEWAY__LWM2M__REPORT"), "{}", ran.out);
-    }
-
-    #[test]
-    fn help_and_version_are_no_failure() {
-        for flag in ["--help", "--version"] {
-            let ran = run(&[flag]);
-            assert_eq!(exit(&ran), Some(Exit::Clean));
-            assert!(!ran.out.is_empty() && ran.errors.is_empty());
-        }
-        assert_eq!(
-            run(&["--version"]).out.trim(),
-            concat!("lwm2m-gateway ", env!("CARGO_PKG_VERSION"))
-        );
-    }
-
-    #[test]
-    fn exit_codes_are_those_of_the_help() {
-        let help = run(&["--help"]).out;
-        let exits = [
-            Exit::Clean,
-            Exit::Failure,
-            Exit::Configuration,
-            Exit::EventsLeft,
-            Exit::Unreachable,
-            Exit::NoAnswer,
-        ];
-        for exit in exits {
-            assert!(help.contains(&format!("{} ", exit.code())), "{help}");
-        }
-    }
-}
+mod tests;

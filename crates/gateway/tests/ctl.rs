@@ -145,6 +145,24 @@ fn a_gateway_that_is_not_there_has_its_exit_code() {
     ctl(nobody, &["stauts"]).refused(2, "stauts");
 }
 
+/// The configuration file of a service stands in the environment, and must not stand in the way.
+#[test]
+fn the_file_of_the_environment_is_shown_and_disturbs_nobody() {
+    let scratch = Scratch::new();
+    let file = scratch.write("gateway.toml", "shards = 3\n");
+    let run = |arguments: &[&str]| {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_lwm2m-gateway"));
+        let command = command.args(arguments).env("LWM2M_GATEWAY_CONFIG", &file);
+        let output = command.output().expect("the program runs");
+        (output.status.code(), String::from_utf8(output.stdout).expect("text"))
+    };
+    let (code, shown) = run(&["config", "show"]);
+    assert!(code == Some(0) && shown.contains("shards = 3"), "{shown}");
+    let (code, help) = run(&["ctl", "--help"]);
+    assert!(code == Some(0) && help.contains("--url") && !help.contains("--shards"), "{help}");
+    assert_eq!(run(&["ctl", "--url", "http://127.0.0.1:1", "status"]).0, Some(4));
+}
+
 #[test]
 fn shells_get_their_completion() {
     for (shell, words) in [("bash", "complete -F"), ("zsh", "#compdef"), ("fish", "complete -c")] {
