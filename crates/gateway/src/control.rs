@@ -12,6 +12,7 @@ mod listeners;
 mod scope;
 mod status;
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::SocketAddr;
@@ -33,7 +34,11 @@ use crate::listeners::Slots;
 ///
 /// Every change survives a restart, and dropping its future does not interrupt it.
 #[derive(Clone)]
-pub struct Control(Arc<Inner>);
+pub struct Control {
+    inner: Arc<Inner>,
+    /// Who changes something, for the log.
+    by: Cow<'static, str>,
+}
 
 struct Inner {
     /// What the process was started with: some settings stay so until its end.
@@ -71,37 +76,44 @@ impl Control {
     ) -> Self {
         let config = Arc::new(loaded.config.clone());
         let state = State { loaded: Arc::new(loaded.clone()), config, bound };
-        Self(Arc::new(Inner {
+        let inner = Inner {
             started: loaded.clone(),
             state: RwLock::new(state),
             turn: Mutex::new(Turn { slots, generation: 0, stopped: false }),
             machine,
-        }))
+        };
+        Self { inner: Arc::new(inner), by: Cow::Borrowed("gateway") }
+    }
+
+    /// The same handle for somebody else, whom the log names with each change.
+    #[must_use]
+    pub fn on_behalf_of(&self, who: impl fmt::Display) -> Self {
+        Self { inner: Arc::clone(&self.inner), by: Cow::Owned(who.to_string()) }
     }
 
     /// The settings in effect, those that wait for a restart included (see
     /// [`Control::needs_restart`]).
     #[must_use]
     pub fn config(&self) -> Arc<Config> {
-        Arc::clone(&self.0.state.read().config)
+        Arc::clone(&self.inner.state.read().config)
     }
 
     /// The same with where each value came from, as [`crate::config::show`] prints it.
     #[must_use]
     pub fn loaded(&self) -> Arc<Loaded> {
-        Arc::clone(&self.0.state.read().loaded)
+        Arc::clone(&self.inner.state.read().loaded)
     }
 
     /// Where the value of `key` (segments joined by dots) came from.
     #[must_use]
     pub fn origin(&self, key: &str) -> Origin {
-        self.0.state.read().loaded.origin(key)
+        self.inner.state.read().loaded.origin(key)
     }
 
     /// Keys whose present value the process will use only after its next start.
     #[must_use]
     pub fn needs_restart(&self) -> Vec<String> {
-        let mut keys = self.loaded().differences(&self.0.started);
+        let mut keys = self.loaded().differences(&self.inner.started);
         keys.retain(|key| scope::needs_restart(key));
         keys
     }
@@ -132,7 +144,7 @@ impl Control {
     /// Whether devices are served (`enable`).
     #[must_use]
     pub fn is_enabled(&self) -> bool {
-        self.0.state.read().config.enable
+        self.inner.state.read().config.enable
     }
 
     /// Serves devices, or stops to: every socket is closed then. Registrations stay, their
@@ -148,7 +160,7 @@ impl Control {
 
     /// From now on nothing changes any more; a change that is under way may end first.
     pub(crate) async fn close(&self) {
-        match tokio::time::timeout(CLOSE_MAX, self.0.turn.lock()).await {
+        match tokio::time::timeout(CLOSE_MAX, self.inner.turn.lock()).await {
             Ok(mut turn) => turn.stopped = true,
             Err(_) => tracing::warn!(event = "change_unfinished"),
         }
@@ -159,8 +171,8 @@ impl Control {
         &self,
         edit: impl FnOnce(&Loaded) -> Result<Loaded, ChangeError> + Send + 'static,
     ) -> Result<Applied, ChangeError> {
-        let inner = Arc::clone(&self.0);
-        let change = tokio::spawn(async move { inner.transact(edit).await });
+        let (inner, by) = (Arc::clone(&self.inner), self.by.clone());
+        let change = tokio::spawn(async move { inner.transact(&by, edit).await });
         change.await.unwrap_or(Err(ChangeError::Stopped))
     }
 }
@@ -177,6 +189,7 @@ impl fmt::Debug for Control {
 impl Inner {
     async fn transact(
         &self,
+        by: &str,
         edit: impl FnOnce(&Loaded) -> Result<Loaded, ChangeError>,
     ) -> Result<Applied, ChangeError> {
         let mut turn = self.turn.lock().await;
@@ -193,7 +206,7 @@ impl Inner {
             changed.iter().filter(|key| scope::needs_restart(key)).cloned().collect();
         if !changed.is_empty() {
             let (keys, later) = (changed.join(" "), needs_restart.join(" "));
-            tracing::info!(event = "settings_changed", keys, needs_restart = later);
+            tracing::info!(event = "settings_changed", by, keys, needs_restart = later);
         }
         Ok(Applied { changed, needs_restart })
     }

@@ -20,7 +20,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
-pub use auth::SecretError;
+pub use auth::{Caller, SecretError};
 pub use error::{ApiError, ErrorBody};
 pub use health::{Alive, Health, HealthReport, Phase};
 pub use server::Server;

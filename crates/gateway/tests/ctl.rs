@@ -135,7 +135,15 @@ fn keys_are_asked_for_and_given_by_environment() {
     ctl(gateway.http, &["status", "--key", "ops"]).refused(2, "--secret");
     let environment = [("LWM2M_GATEWAY_KEY", "ops"), ("LWM2M_GATEWAY_SECRET", "hidden")];
     ctl_with(gateway.http, &["status"], &environment).printed();
-    assert!(!gateway.log().contains("hidden"));
+    // A change is logged once, with who made it.
+    let add = ["listeners", "add", "second", "127.0.0.1:0"];
+    ctl_with(gateway.http, &add, &environment).printed();
+    let log = gateway.log();
+    let lines: Vec<_> = log.lines().filter(|line| line.contains("listeners.second")).collect();
+    let [line] = lines[..] else { panic!("one line, not {lines:#?}") };
+    let line: Json = serde_json::from_str(line).expect("JSON");
+    assert_eq!((&line["event"], &line["by"]), (&"settings_changed".into(), &"key ops".into()));
+    assert!(!log.contains("hidden"));
 }
 
 #[test]

@@ -10,7 +10,7 @@ impl Control {
     /// Every listener, sorted by name.
     #[must_use]
     pub fn listeners(&self) -> Vec<ListenerStatus> {
-        let state = self.0.state.read();
+        let state = self.inner.state.read();
         let listeners = state.config.listeners.iter();
         listeners.map(|(name, settings)| self.status(&state, name, settings)).collect()
     }
@@ -18,7 +18,7 @@ impl Control {
     /// One listener.
     #[must_use]
     pub fn listener(&self, name: &str) -> Option<ListenerStatus> {
-        let state = self.0.state.read();
+        let state = self.inner.state.read();
         Some(self.status(&state, name, state.config.listeners.get(name)?))
     }
 
@@ -75,7 +75,7 @@ impl Control {
     }
 
     fn status(&self, state: &State, name: &str, settings: &Listener) -> ListenerStatus {
-        let gate = self.0.machine.gates.find(name);
+        let gate = self.inner.machine.gates.find(name);
         let running =
             state.bound.get(name).map(|address| ListenerState::Running { address: *address });
         let resting =

@@ -7,6 +7,7 @@
 //! (`Origin`) is refused, so that a browser which remembers a key is of no use to it.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::fmt;
 use std::io;
 use std::net::IpAddr;
@@ -14,8 +15,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use axum::extract::{Request, State};
+use axum::extract::{FromRequestParts, Request, State};
 use axum::http::header::{AUTHORIZATION, HOST, HeaderName, HeaderValue, ORIGIN, WWW_AUTHENTICATE};
+use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, StatusCode};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
@@ -31,7 +33,7 @@ use crate::telemetry::{Page, Pass, RateLimit, Redacted, Source};
 #[derive(Debug)]
 pub(super) struct Access {
     token: Redacted<String>,
-    keys: HashMap<String, Key>,
+    keys: HashMap<Arc<str>, Key>,
     limit: Mutex<RateLimit>,
     refusals: Arc<Refusals>,
 }
@@ -40,6 +42,36 @@ pub(super) struct Access {
 struct Key {
     secret: Redacted<String>,
     role: Role,
+}
+
+/// Who sends a request, for the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Caller {
+    /// Somebody on this machine, of whom nothing is asked.
+    Local,
+    /// Who has the token.
+    Token,
+    /// Who has the API key of this name.
+    Key(Arc<str>),
+}
+
+impl fmt::Display for Caller {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Local => f.write_str("local"),
+            Self::Token => f.write_str("token"),
+            Self::Key(name) => write!(f, "key {name}"),
+        }
+    }
+}
+
+/// As [`require_access`] found out; local where it does not stand in front.
+impl<S: Sync> FromRequestParts<S> for Caller {
+    type Rejection = Infallible;
+
+    async fn from_request_parts(parts: &mut Parts, _: &S) -> Result<Self, Infallible> {
+        Ok(parts.extensions.get().cloned().unwrap_or(Self::Local))
+    }
 }
 
 /// A file with the secret of a key cannot be used.
@@ -78,7 +110,7 @@ impl Access {
                 true => key.secret.clone(),
                 false => read_secret(name, &key.secret_file)?,
             };
-            keys.insert(name.clone(), Key { secret, role: key.role });
+            keys.insert(name.as_str().into(), Key { secret, role: key.role });
         }
         let (token, limit) = (settings.token.clone(), Mutex::default());
         Ok(Self { token, keys, limit, refusals })
@@ -88,33 +120,35 @@ impl Access {
         self.token.is_empty() && self.keys.is_empty()
     }
 
-    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<(), Refusal> {
+    fn judge(&self, method: &Method, headers: &HeaderMap) -> Result<Caller, Refusal> {
         if is_foreign(headers) {
             return Err(Refusal::Origin);
         }
         if self.is_open() {
-            return if is_for_loopback(headers) { Ok(()) } else { Err(Refusal::Host) };
+            let is_local = is_for_loopback(headers);
+            return if is_local { Ok(Caller::Local) } else { Err(Refusal::Host) };
         }
-        match self.role(headers)? {
-            Role::Viewer if !method.is_safe() => Err(Refusal::Role),
-            Role::Viewer | Role::Administrator => Ok(()),
+        match self.caller(headers)? {
+            (Role::Viewer, _) if !method.is_safe() => Err(Refusal::Role),
+            (Role::Viewer | Role::Administrator, caller) => Ok(caller),
         }
     }
 
-    fn role(&self, headers: &HeaderMap) -> Result<Role, Refusal> {
+    fn caller(&self, headers: &HeaderMap) -> Result<(Role, Caller), Refusal> {
         let value = headers.get(AUTHORIZATION).ok_or(Refusal::Anonymous)?.as_bytes();
         if let Some(given) = behind(value, b"bearer ") {
             let right = !self.token.is_empty() && same(given, self.token.reveal().as_bytes());
-            return if right { Ok(Role::Administrator) } else { Err(Refusal::Token) };
+            let administrator = (Role::Administrator, Caller::Token);
+            return if right { Ok(administrator) } else { Err(Refusal::Token) };
         }
         let given = behind(value, b"basic ").ok_or(Refusal::Anonymous)?;
         let pair = STANDARD.decode(given.trim_ascii()).map_err(|_| Refusal::Key)?;
         let colon = pair.iter().position(|&byte| byte == b':').ok_or(Refusal::Key)?;
         let (name, secret) = (&pair[..colon], &pair[colon + 1..]);
-        let key = std::str::from_utf8(name).ok().and_then(|name| self.keys.get(name));
+        let key = std::str::from_utf8(name).ok().and_then(|name| self.keys.get_key_value(name));
         // Names are no secrets; that there is no such key may take less time.
-        let key = key.filter(|key| same(secret, key.secret.reveal().as_bytes()));
-        key.map(|key| key.role).ok_or(Refusal::Key)
+        let key = key.filter(|(_, key)| same(secret, key.secret.reveal().as_bytes()));
+        key.map(|(name, key)| (key.role, Caller::Key(Arc::clone(name)))).ok_or(Refusal::Key)
     }
 
     fn refuse(&self, refusal: Refusal) -> Response {
@@ -132,11 +166,14 @@ impl Access {
 /// Lets a request through that may be answered.
 pub(super) async fn require_access(
     State(access): State<Arc<Access>>,
-    request: Request,
+    mut request: Request,
     next: Next,
 ) -> Response {
     match access.judge(request.method(), request.headers()) {
-        Ok(()) => next.run(request).await,
+        Ok(caller) => {
+            request.extensions_mut().insert(caller);
+            next.run(request).await
+        }
         Err(refusal) => access.refuse(refusal),
     }
 }
@@ -315,9 +352,10 @@ mod tests {
             ("[::1", true),
         ] {
             let judged = open.judge(&Method::GET, &headers(&[("host", host)]));
-            assert_eq!(judged, if taken { Ok(()) } else { Err(Refusal::Host) }, "{host}");
+            let expected = if taken { Ok(Caller::Local) } else { Err(Refusal::Host) };
+            assert_eq!(judged, expected, "{host}");
         }
-        assert_eq!(open.judge(&Method::GET, &headers(&[])), Ok(()));
+        assert_eq!(open.judge(&Method::GET, &headers(&[])), Ok(Caller::Local));
     }
 
     #[test]
@@ -337,7 +375,7 @@ mod tests {
                     ("origin", origin),
                     ("authorization", &key),
                 ]);
-                let judged = access.judge(&Method::POST, &sent);
+                let judged = access.judge(&Method::POST, &sent).map(drop);
                 assert_eq!(judged, if taken { Ok(()) } else { Err(Refusal::Origin) }, "{origin}");
             }
         }
@@ -347,13 +385,14 @@ mod tests {
     fn tokens_and_keys_are_told_apart_and_compared_whole() {
         let keys = [("ops", "s:cret", Role::Administrator), ("board", "looking", Role::Viewer)];
         let access = access("token", &keys);
+        let key = |name: &str| Caller::Key(name.into());
         for (authorization, judged) in [
-            ("Bearer token", Ok(())),
-            ("bearer token", Ok(())),
+            ("Bearer token", Ok(Caller::Token)),
+            ("bearer token", Ok(Caller::Token)),
             ("Bearer toke", Err(Refusal::Token)),
             ("Bearer token1", Err(Refusal::Token)),
             ("Bearer ", Err(Refusal::Token)),
-            (&basic("ops:s:cret"), Ok(())),
+            (&basic("ops:s:cret"), Ok(key("ops"))),
             (&basic("ops:s:cre"), Err(Refusal::Key)),
             (&basic("ops:"), Err(Refusal::Key)),
             (&basic("ops"), Err(Refusal::Key)),
@@ -368,7 +407,7 @@ mod tests {
             assert_eq!(access.judge(&Method::DELETE, &sent), judged, "{authorization}");
         }
         let sent = headers(&[("authorization", &basic("board:looking"))]);
-        assert_eq!(access.judge(&Method::GET, &sent), Ok(()));
+        assert_eq!(access.judge(&Method::GET, &sent), Ok(key("board")));
         assert_eq!(access.judge(&Method::GET, &headers(&[])), Err(Refusal::Anonymous));
     }
 

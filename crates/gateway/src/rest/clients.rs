@@ -16,7 +16,7 @@ use super::client::{ClientDetail, ClientRow, Describer, Times};
 use super::filter::{ClientsQuery, Listing, Selection, Start};
 use super::query::{Client, Params};
 use super::walk::{Position, Walk, Wanted};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::{ApiError, Caller, ErrorBody};
 use crate::inbox::{Input, Look, Looked};
 
 /// Devices that one request looks at, at most: every one of a full gateway. With filters that
@@ -128,13 +128,14 @@ pub(super) async fn show(
 )]
 pub(super) async fn kick(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     client: Result<Client, ApiError>,
 ) -> Result<StatusCode, ApiError> {
     let Client(name) = client.map_err(|_| no_resource())?;
     let home = api.shared.directory.find(name.as_str()).ok_or_else(no_resource)?;
     let inbox = api.shared.inboxes.get(usize::from(home.shard)).ok_or_else(no_resource)?;
     inbox.send(Input::Kick(name.clone()));
-    tracing::info!(event = "kicked_over_rest", endpoint = name.as_str());
+    tracing::info!(event = "kicked_over_rest", by = %caller, endpoint = name.as_str());
     // A look behind it: when that is answered, the registration has ended.
     api.look(&name).await?;
     Ok(StatusCode::NO_CONTENT)

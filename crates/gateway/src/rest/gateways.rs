@@ -17,7 +17,7 @@ use super::listeners::{Listener, id_of};
 use super::query::{Body, Named, Params};
 use super::{Api, mapping};
 use crate::control::{ChangeError, Enabled, ListenerState};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::{ApiError, Caller, ErrorBody};
 
 /// Whether the gateway serves devices.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -189,6 +189,7 @@ pub(super) async fn show(State(api): State<Arc<Api>>) -> Json<GatewayConfig> {
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Body(body): Body<Map<String, Value>>,
 ) -> Result<StatusCode, ApiError> {
     // A program that writes back what it read must not pin every key against the file.
@@ -196,8 +197,7 @@ pub(super) async fn change(
     let differs = |(key, value): &(String, Value)| shown.get(key) != Some(value);
     let changes = mapping::changes(body.into_iter().filter(differs).collect())?;
     if !changes.is_empty() {
-        let applied = api.control.change(changes).await.map_err(refusal)?;
-        tracing::info!(event = "changed_over_rest", changed = ?applied.changed);
+        api.control.on_behalf_of(caller).change(changes).await.map_err(refusal)?;
     }
     Ok(StatusCode::NO_CONTENT)
 }
@@ -217,6 +217,7 @@ pub(super) async fn change(
 )]
 pub(super) async fn enable(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Named(enable): Named,
 ) -> Result<StatusCode, ApiError> {
     let enabled = match enable.as_str() {
@@ -224,8 +225,7 @@ pub(super) async fn enable(
         "false" => Enabled::No,
         _ => return Err(ApiError::bad_request("enable: expected true or false")),
     };
-    api.control.enable(enabled).await.map_err(refusal)?;
-    tracing::info!(event = "enabled_over_rest", enable);
+    api.control.on_behalf_of(caller).enable(enabled).await.map_err(refusal)?;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -13,7 +13,7 @@ use super::gateways::refusal;
 use super::query::{Body, Named};
 use super::{Api, mapping};
 use crate::control::{ListenerState, ListenerStatus};
-use crate::http::{ApiError, ErrorBody};
+use crate::http::{ApiError, Caller, ErrorBody};
 
 /// A listener with every key of `[listeners.NAME]`.
 #[derive(Debug, Serialize, ToSchema)]
@@ -98,6 +98,7 @@ pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Vec<Listener>> {
 )]
 pub(super) async fn add(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Body(body): Body<Map<String, Value>>,
 ) -> Result<(StatusCode, Json<Listener>), ApiError> {
     for key in ["type", "name", "bind"] {
@@ -107,8 +108,11 @@ pub(super) async fn add(
     }
     let name = body.get("name").and_then(Value::as_str).map(str::to_owned);
     let name = name.ok_or_else(|| ApiError::bad_request("name: expected a string"))?;
-    api.control.add_listener(&name, mapping::listener(body)?).await.map_err(refusal)?;
-    tracing::info!(event = "listener_added_over_rest", listener = name);
+    api.control
+        .on_behalf_of(caller)
+        .add_listener(&name, mapping::listener(body)?)
+        .await
+        .map_err(refusal)?;
     let added = api.control.listener(&name).ok_or_else(|| absent(&name))?;
     Ok((StatusCode::CREATED, Json(api.listener(&added))))
 }
@@ -150,6 +154,7 @@ pub(super) async fn show(
 )]
 pub(super) async fn change(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Named(id): Named,
     Body(body): Body<Map<String, Value>>,
 ) -> Result<Json<Listener>, ApiError> {
@@ -160,8 +165,11 @@ pub(super) async fn change(
         }
     }
     let settings = mapping::listener(body)?;
-    api.control.change_listener(&known.name, settings).await.map_err(refusal)?;
-    tracing::info!(event = "listener_changed_over_rest", listener = known.name);
+    api.control
+        .on_behalf_of(caller)
+        .change_listener(&known.name, settings)
+        .await
+        .map_err(refusal)?;
     let changed = api.control.listener(&known.name).ok_or_else(|| absent(&id))?;
     Ok(Json(api.listener(&changed)))
 }
@@ -183,11 +191,11 @@ pub(super) async fn change(
 )]
 pub(super) async fn remove(
     State(api): State<Arc<Api>>,
+    caller: Caller,
     Named(id): Named,
 ) -> Result<StatusCode, ApiError> {
     let known = api.find_listener(&id)?;
-    api.control.remove_listener(&known.name).await.map_err(refusal)?;
-    tracing::info!(event = "listener_removed_over_rest", listener = known.name);
+    api.control.on_behalf_of(caller).remove_listener(&known.name).await.map_err(refusal)?;
     Ok(StatusCode::NO_CONTENT)
 }
 
