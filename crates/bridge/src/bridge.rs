@@ -8,7 +8,7 @@ use lwm2m::EndpointName;
 use crate::contract::{Contract, Place};
 use crate::publication::Qos;
 use crate::settings::{Settings, SettingsError};
-use crate::topic::Address;
+use crate::topic::{Address, TemplateError};
 
 /// Turns deliveries into commands and events into publications.
 ///
@@ -60,6 +60,15 @@ impl Bridge {
     /// The filter that matches the commands of one device, as a broker would be asked for it.
     pub fn command_topic(&self, device: &Device) -> String {
         self.contract.exact_filter(device.peer.listener(), &device.endpoint)
+    }
+
+    /// A topic that the gateway publishes to and that the filter may match; `None` if there is
+    /// none, so that messages on the filter's topics can be taken for commands.
+    ///
+    /// # Errors
+    /// When the filter is none that a device can have.
+    pub fn uplink_within(&self, filter: &str) -> Result<Option<String>, TemplateError> {
+        self.contract.uplink_within(filter)
     }
 
     /// The quality of service of the command subscription, if one is set.

@@ -7,7 +7,7 @@ use lwm2m::EndpointName;
 
 use crate::publication::{Publication, Qos};
 use crate::settings::{Lifecycle, Settings, SettingsError, TopicSetting};
-use crate::topic::{Address, Named, Template, Wildcards};
+use crate::topic::{Address, Named, Template, TemplateError, Wildcards};
 
 /// The settings and their compiled topics.
 #[derive(Debug)]
@@ -122,6 +122,14 @@ impl Contract {
             }
         }
         Ok(())
+    }
+
+    /// A template that is published to and has topics that the filter matches.
+    pub(crate) fn uplink_within(&self, filter: &str) -> Result<Option<String>, TemplateError> {
+        let filter = Template::parse(filter, Wildcards::Allowed)?;
+        let mut templates = self.mounts.iter().flat_map(|mount| &mount.channels);
+        let found = templates.find(|(_, template)| template.overlaps(&filter));
+        Ok(found.map(|(_, template)| template.to_string()))
     }
 
     /// The mount that devices of a listener use.

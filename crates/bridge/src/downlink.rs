@@ -13,6 +13,8 @@ mod value;
 
 pub use fault::{Fault, ValueFault};
 
+use core::fmt;
+
 use engine::{Command, Instant};
 use lwm2m::{EndpointName, Models};
 
@@ -46,31 +48,89 @@ pub enum Downlink {
     Dropped(Fault),
 }
 
+/// What a command is read by besides the settings.
+#[derive(Clone, Copy)]
+pub struct Circumstances<'a> {
+    /// The present.
+    pub now: Instant,
+    /// Definitions of objects.
+    pub models: &'a Models,
+    /// Whether a device of this name is registered.
+    pub registered: &'a dyn Fn(&EndpointName) -> bool,
+    /// Whether messages on this topic are commands besides those on the topics of the settings.
+    pub takes_commands: &'a dyn Fn(&str) -> bool,
+}
+
+impl<'a> Circumstances<'a> {
+    /// Those in which every device is registered and only the topics of the settings take commands.
+    pub fn plain(now: Instant, models: &'a Models) -> Self {
+        Self { now, models, registered: &|_| true, takes_commands: &|_| false }
+    }
+}
+
+impl fmt::Debug for Circumstances<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Circumstances").field("now", &self.now).finish_non_exhaustive()
+    }
+}
+
+/// A device that takes commands on a topic of its own besides those of the settings.
+#[derive(Debug, Clone, Copy)]
+pub struct Recipient<'a> {
+    /// Its name.
+    pub endpoint: &'a EndpointName,
+    /// The listener that it came by.
+    pub listener: u16,
+    /// Its address, as topics show it.
+    pub address: &'a str,
+}
+
 impl Bridge {
     /// Reads a message on a command topic; where names with `/` make the topic ambiguous, the
     /// shortest name counts. See [`Bridge::downlink_to`].
     pub fn downlink(&self, now: Instant, delivery: &Delivery<'_>, models: &Models) -> Downlink {
-        self.downlink_to(now, delivery, models, |_| true)
+        self.downlink_to(delivery, Circumstances::plain(now, models))
     }
 
     /// Reads a message on a command topic. Of several endpoints that it may be for, the first one
-    /// that `known` knows counts, else the shortest name.
+    /// that is registered counts, else the shortest name.
     pub fn downlink_to(
         &self,
-        now: Instant,
         delivery: &Delivery<'_>,
-        models: &Models,
-        known: impl Fn(&EndpointName) -> bool,
+        circumstances: Circumstances<'_>,
     ) -> Downlink {
         let addressees = self.contract.addressees(delivery.topic);
-        let chosen = addressees.iter().find(|addressee| known(&addressee.named.endpoint));
-        let Some(addressee) = chosen.or(addressees.first()) else {
-            return Downlink::Dropped(Fault::NoEndpoint);
-        };
-        if self.contract.is_own_topic(delivery.topic, &known) {
+        let registered = circumstances.registered;
+        let chosen = addressees.iter().find(|addressee| registered(&addressee.named.endpoint));
+        match chosen.or(addressees.first()) {
+            Some(addressee) => self.read(delivery, circumstances, addressee),
+            None => Downlink::Dropped(Fault::NoEndpoint),
+        }
+    }
+
+    /// Reads a message on a topic that the settings do not give to the device.
+    pub fn downlink_for(
+        &self,
+        delivery: &Delivery<'_>,
+        circumstances: Circumstances<'_>,
+        recipient: Recipient<'_>,
+    ) -> Downlink {
+        let endpoint = recipient.endpoint.clone();
+        let mount = self.contract.mount_of(recipient.listener);
+        let named = Named { endpoint, address: Some(recipient.address) };
+        self.read(delivery, circumstances, &Addressee { mount, named })
+    }
+
+    fn read(
+        &self,
+        delivery: &Delivery<'_>,
+        circumstances: Circumstances<'_>,
+        addressee: &Addressee<'_>,
+    ) -> Downlink {
+        if self.contract.is_own_topic(delivery.topic, circumstances.registered) {
             return Downlink::Dropped(Fault::OwnTopic);
         }
-        let reading = Reading { contract: &self.contract, now, delivery, models, addressee };
+        let reading = Reading { contract: &self.contract, circumstances, delivery, addressee };
         reading.command().unwrap_or_else(Downlink::Dropped)
     }
 
@@ -90,8 +150,10 @@ impl Bridge {
         let named = Named { endpoint: endpoint.clone(), address: None };
         // The mount counts only for a device that is gone when the command ends.
         let addressee = Addressee { mount: 0, named };
+        let circumstances = Circumstances::plain(now, models);
         let contract = &*self.contract;
-        let reading = Reading { contract, now, delivery: &delivery, models, addressee: &addressee };
+        let reading =
+            Reading { contract, circumstances, delivery: &delivery, addressee: &addressee };
         reading.accept(&Envelope::parse(command)?)
     }
 }
@@ -99,9 +161,8 @@ impl Bridge {
 /// One delivery and all that is needed to read it.
 struct Reading<'a> {
     contract: &'a Contract,
-    now: Instant,
+    circumstances: Circumstances<'a>,
     delivery: &'a Delivery<'a>,
-    models: &'a Models,
     addressee: &'a Addressee<'a>,
 }
 
@@ -136,7 +197,7 @@ impl Reading<'_> {
             return Err(Fault::ResponseTopic);
         }
         let encoding = envelope.encoding(message);
-        let parts = Parts { message, data: &members, encoding, models: self.models };
+        let parts = Parts { message, data: &members, encoding, models: self.circumstances.models };
         let request = parts.request()?;
         let origin = self.asked(envelope, message, data, &members).pack();
         if message.observes() && origin.as_bytes().len() > engine::Origin::OBSERVE_LEN_MAX {
@@ -146,7 +207,7 @@ impl Reading<'_> {
             Command::new(self.addressee.named.endpoint.clone(), request.operation, origin);
         command.query = request.query;
         command.timeout = options::timeout(&members)?;
-        command.expires = options::expires(&members, self.now, self.delivery.expiry)?;
+        command.expires = options::expires(&members, self.circumstances.now, self.delivery.expiry)?;
         command.priority = options::priority(&envelope.members);
         Ok(command)
     }
@@ -184,6 +245,7 @@ impl Reading<'_> {
                 && !topic.starts_with('$')
                 && !topic.contains(['+', '#', '\0']);
             safe && !self.contract.is_command_topic(topic)
+                && !(self.circumstances.takes_commands)(topic)
                 && (allowed.is_empty() || allowed.iter().any(|prefix| topic.starts_with(prefix)))
         })
     }

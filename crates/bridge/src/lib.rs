@@ -26,7 +26,7 @@ mod uplink;
 mod testing;
 
 pub use bridge::Bridge;
-pub use downlink::{Downlink, Fault, ValueFault};
+pub use downlink::{Circumstances, Downlink, Fault, Recipient, ValueFault};
 pub use origin::auto_observe_origin;
 pub use publication::{Delivery, Publication, Qos};
 pub use settings::{

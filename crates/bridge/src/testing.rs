@@ -10,7 +10,10 @@ use engine::{
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::{EndpointName, Format, ModelView, Models, Operation, OperationKind, Path, Reading};
 
-use crate::{Bridge, Delivery, Downlink, Finished, Notified, Publication, Settings, Surroundings};
+use crate::{
+    Bridge, Circumstances, Delivery, Downlink, Finished, Notified, Publication, Settings,
+    Surroundings,
+};
 
 pub(crate) use crate::Profile::{self, Emqx4, Emqx5};
 
@@ -46,6 +49,13 @@ impl Bench {
 
     pub(crate) fn deliver(&self, delivery: &Delivery<'_>) -> Downlink {
         self.bridge.downlink(NOW, delivery, &self.models)
+    }
+
+    pub(crate) fn circumstances<'a>(
+        &'a self,
+        registered: &'a dyn Fn(&EndpointName) -> bool,
+    ) -> Circumstances<'a> {
+        Circumstances { registered, ..Circumstances::plain(NOW, &self.models) }
     }
 
     /// A command that is accepted.

@@ -65,18 +65,19 @@ impl Directory {
     }
 
     /// Forgets the endpoint if `registration` is still its current one; a newer claim stays.
-    pub fn release(&self, endpoint: &EndpointName, registration: RegistrationId) {
+    /// Returns whether it is forgotten.
+    pub fn release(&self, endpoint: &EndpointName, registration: RegistrationId) -> bool {
         let hash = self.hasher.hash_one(endpoint.as_str());
         let mut rows = self.partition(hash).write();
         let current =
             |row: &Row| row.endpoint == *endpoint && row.home.registration == registration;
-        if let Ok(row) = rows.find_entry(hash, current) {
-            row.remove();
-        }
+        let found = rows.find_entry(hash, current);
+        let is_forgotten = found.map(|row| row.remove()).is_ok();
         // A fleet that left for good must not keep the memory of its peak.
         if rows.len() * 4 < rows.capacity() {
             rows.shrink_to(0, |row| self.hash(row));
         }
+        is_forgotten
     }
 
     /// Where the device with this name lives now.
@@ -151,9 +152,9 @@ mod tests {
         let directory = Directory::new();
         directory.claim(&name("a"), home(0, 1));
         directory.claim(&name("a"), home(1, 2));
-        directory.release(&name("a"), home(0, 1).registration);
+        assert!(!directory.release(&name("a"), home(0, 1).registration));
         assert_eq!(directory.find("a"), Some(home(1, 2)));
-        directory.release(&name("a"), home(1, 2).registration);
+        assert!(directory.release(&name("a"), home(1, 2).registration));
         assert_eq!(directory.find("a"), None);
         assert!(directory.is_empty());
     }

@@ -3,20 +3,22 @@
 //! What a message means is the job of `bridge`; this module finds the shard, waits a little when
 //! its queue is full, and reports what cannot be delivered. It returns only when a shard has taken
 //! the command or the refusal is on its way up: then the message is acknowledged to the broker.
-//! Retained commands are kept on the way, see [`crate::retained`].
+//! Retained commands are kept on the way, see [`crate::retained`]; a message on a topic of
+//! [`crate::device_topics`] is a command for each device that has the topic.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use bridge::{Bridge, Downlink, Fault, Publication, Surroundings};
+use bridge::{Bridge, Circumstances, Downlink, Fault, Publication, Surroundings};
 use engine::{Command, CommandError};
 use lwm2m::{EndpointName, Models};
 use parking_lot::{Mutex, RwLock};
 use tokio::time::{Instant, sleep};
 
 use crate::clock;
+use crate::device_topics::Holder;
 use crate::directory::Home;
 use crate::inbox::{CommandInput, Input};
 use crate::mqtt::{Deliveries, Filter, Incoming};
@@ -174,25 +176,45 @@ impl Commands {
             bridge.request(self.shared.clock.now(), endpoint, command, models)?
         };
         let size = command.len();
-        let handed = self.hand_over(Errand { command: Box::new(read), size, waiter }).await;
+        let errand = Errand { command: Box::new(read), size, waiter };
+        let handed = self.hand_over(errand, Instant::now() + self.wait_max).await;
         handed.map_err(|refused| match refused {
             Refused::Unknown(_) => SubmitError::UnknownDevice,
             Refused::Full(_) => SubmitError::Full,
         })
     }
 
-    fn read(&self, incoming: &Incoming) -> Downlink {
+    /// Gives a device a message on a topic of its own that the broker has kept.
+    pub async fn deliver_kept(&self, holder: &Holder, incoming: &Incoming) {
+        let read = self.read(incoming, Some(holder));
+        self.settle(incoming, read, Keeping::No, Instant::now() + self.wait_max).await;
+    }
+
+    /// Reads a message for the device that the settings give its topic to, or for another one that
+    /// has it.
+    fn read(&self, incoming: &Incoming, holder: Option<&Holder>) -> Downlink {
         let contract = self.contract.read();
         let (bridge, models) = &*contract;
-        let known = |name: &EndpointName| self.shared.directory.find(name.as_str()).is_some();
-        bridge.downlink_to(self.shared.clock.now(), &incoming.delivery(), models, known)
+        let circumstances = Circumstances {
+            now: self.shared.clock.now(),
+            models,
+            registered: &|name| self.shared.directory.find(name.as_str()).is_some(),
+            takes_commands: &|topic| self.shared.device_topics.takes(topic),
+        };
+        let delivery = incoming.delivery();
+        match holder {
+            Some(holder) => bridge.downlink_for(&delivery, circumstances, holder.recipient()),
+            None => bridge.downlink_to(&delivery, circumstances),
+        }
     }
 
     /// Keeps a retained message; `None`: there is nothing more to do with it now.
-    fn keep(&self, incoming: &Incoming, read: &Downlink) -> Option<Keeping> {
+    fn keep(&self, incoming: &Incoming, read: &Downlink, held: bool) -> Option<Keeping> {
         let usable = match read {
             Downlink::Command(_) => true,
             Downlink::Refused { .. } => false,
+            // Only to know its repetition.
+            Downlink::Dropped(Fault::NoEndpoint) if held => false,
             Downlink::Dropped(_) => return Some(Keeping::No),
         };
         let names = self.contract.read().0.endpoints(&incoming.topic);
@@ -214,8 +236,7 @@ impl Commands {
         }
     }
 
-    async fn hand_over(&self, mut errand: Errand) -> Result<(), Refused> {
-        let deadline = Instant::now() + self.wait_max;
+    async fn hand_over(&self, mut errand: Errand, deadline: Instant) -> Result<(), Refused> {
         loop {
             // Looked up anew each time: the device may move while its shard is full.
             match self.offer(errand) {
@@ -228,8 +249,8 @@ impl Commands {
     }
 
     /// Hands a command of a broker over, or tells the application why not.
-    async fn serve(&self, command: Box<Command>, size: usize, keeping: Keeping) {
-        match self.hand_over(Errand { command, size, waiter: None }).await {
+    async fn serve(&self, errand: Errand, keeping: Keeping, deadline: Instant) {
+        match self.hand_over(errand, deadline).await {
             Ok(()) => {}
             // It waits for its device.
             Err(Refused::Unknown(_)) if keeping == Keeping::Yes => {}
@@ -272,6 +293,31 @@ impl Commands {
                 Err(Errand { command: Box::new(command), size, waiter })
             }
             Err(_) => unreachable!("the inbox hands back what it was given"),
+        }
+    }
+
+    /// Does what is to be done with a message that was read.
+    async fn settle(
+        &self,
+        incoming: &Incoming,
+        read: Downlink,
+        keeping: Keeping,
+        deadline: Instant,
+    ) {
+        match read {
+            Downlink::Command(command) => {
+                let errand = Errand { command, size: incoming.payload.len(), waiter: None };
+                self.serve(errand, keeping, deadline).await;
+            }
+            Downlink::Refused { endpoint, publications, fault } => {
+                count(&self.counters.refused);
+                self.log("unusable_command", endpoint.as_str(), &fault.to_string());
+                publications.into_iter().for_each(|publication| self.publish(publication));
+            }
+            Downlink::Dropped(fault) => {
+                count(&self.counters.dropped);
+                self.log("dropped_message", &incoming.topic, &fault.to_string());
+            }
         }
     }
 
@@ -321,21 +367,24 @@ impl Deliveries for Commands {
         if incoming.retained && incoming.payload.is_empty() {
             return self.shared.retained.remove(&incoming.topic);
         }
-        let size = incoming.payload.len();
-        let read = self.read(&incoming);
-        let keeping =
-            if incoming.retained { self.keep(&incoming, &read) } else { Some(Keeping::No) };
+        let holders = self.shared.device_topics.holders(&incoming.topic);
+        let read = self.read(&incoming, None);
+        let keeping = if incoming.retained {
+            self.keep(&incoming, &read, !holders.is_empty())
+        } else {
+            Some(Keeping::No)
+        };
         let Some(keeping) = keeping else { return };
-        match read {
-            Downlink::Command(command) => self.serve(command, size, keeping).await,
-            Downlink::Refused { endpoint, publications, fault } => {
-                count(&self.counters.refused);
-                self.log("unusable_command", endpoint.as_str(), &fault.to_string());
-                publications.into_iter().for_each(|publication| self.publish(publication));
-            }
-            Downlink::Dropped(fault) => {
-                count(&self.counters.dropped);
-                self.log("dropped_message", &incoming.topic, &fault.to_string());
+        // One wait for all of them: the publisher's next message waits behind it.
+        let deadline = Instant::now() + self.wait_max;
+        let addressee = addressee(&read).cloned();
+        if addressee.is_some() || holders.is_empty() {
+            self.settle(&incoming, read, keeping, deadline).await;
+        }
+        for holder in holders {
+            if addressee.as_ref() != Some(holder.recipient().endpoint) {
+                let read = self.read(&incoming, Some(&holder));
+                self.settle(&incoming, read, Keeping::No, deadline).await;
             }
         }
     }
@@ -346,6 +395,15 @@ impl Deliveries for Commands {
 
     fn end_of_repetition(&self) {
         self.shared.retained.end_of_repetition();
+    }
+}
+
+/// The device that the settings give the topic of a message to.
+const fn addressee(read: &Downlink) -> Option<&EndpointName> {
+    match read {
+        Downlink::Command(command) => Some(&command.endpoint),
+        Downlink::Refused { endpoint, .. } => Some(endpoint),
+        Downlink::Dropped(_) => None,
     }
 }
 

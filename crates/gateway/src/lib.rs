@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod ctl;
 pub mod data_dir;
+pub mod device_topics;
 pub mod directory;
 pub mod downlink;
 pub mod filters;

@@ -35,6 +35,7 @@ use crate::clock;
 use crate::control::Control;
 use crate::downlink::Commands;
 use crate::http::Routes;
+use crate::pump::Subscriptions;
 use crate::shard::Shared;
 
 /// Listings at the same time; more wait for their turn. Each has one page under way, so devices
@@ -49,6 +50,8 @@ pub struct Api {
     shared: Arc<Shared>,
     /// The way of commands, and the contract in effect.
     commands: Arc<Commands>,
+    /// The subscriptions to commands.
+    subscriptions: Arc<Subscriptions>,
     /// The name of this node, which EMQX's answers carry.
     node: String,
     listings: Semaphore,
@@ -65,12 +68,18 @@ const WAIT_SHARE: f32 = 0.9;
 impl Api {
     /// The API of a running gateway.
     #[must_use]
-    pub fn new(control: Control, shared: Arc<Shared>, commands: Arc<Commands>) -> Arc<Self> {
+    pub fn new(
+        control: Control,
+        shared: Arc<Shared>,
+        commands: Arc<Commands>,
+        subscriptions: Arc<Subscriptions>,
+    ) -> Arc<Self> {
         let timeout = control.config().http.timeout.duration();
         Arc::new(Self {
             control,
             shared,
             commands,
+            subscriptions,
             node: node_name(),
             listings: Semaphore::new(LISTINGS_MAX),
             wall_origin: AtomicI64::new(0),
@@ -145,7 +154,8 @@ fn router(api: Arc<Api>) -> (Router, utoipa::openapi::OpenApi) {
         .routes(routes!(listeners::show, listeners::change, listeners::remove))
         .routes(routes!(clients::list))
         .routes(routes!(clients::show, clients::kick))
-        .routes(routes!(subscriptions::list))
+        .routes(routes!(subscriptions::list, subscriptions::add))
+        .routes(routes!(subscriptions::remove))
         .routes(routes!(operations::lookup))
         .routes(routes!(operations::read))
         .routes(routes!(operations::write))

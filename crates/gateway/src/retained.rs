@@ -194,6 +194,18 @@ impl RetainedCommands {
         due.into_iter().map(|(_, message)| message).collect()
     }
 
+    /// What is kept on the topics of a filter, in the order in which it was published.
+    pub fn matching(&self, filter: &Filter, now: Instant) -> Vec<Incoming> {
+        let kept = self.kept.lock();
+        let fits = |entry: &&Entry| {
+            entry.expires.is_none_or(|expires| expires > now)
+                && filter.matches(&entry.message.topic)
+        };
+        let mut found: Vec<&Entry> = kept.by_topic.values().filter(fits).collect();
+        found.sort_unstable_by_key(|entry| entry.order);
+        found.into_iter().map(|entry| entry.message_at(now)).collect()
+    }
+
     /// There was no room for what was handed out.
     pub fn delay(&self) {
         count(&self.counters.delayed);

@@ -25,6 +25,7 @@ use crate::listeners::ListenerError;
 use crate::mqtt::Northbound;
 use crate::objects::Objects;
 use crate::outbox::OutboxMonitor;
+use crate::pump::Subscriptions;
 use crate::shard::Shared;
 use crate::telemetry::Metrics;
 
@@ -72,6 +73,7 @@ pub struct Service {
     addresses: Addresses,
     shared: Arc<Shared>,
     commands: Arc<Commands>,
+    subscriptions: Arc<Subscriptions>,
     control: Control,
     objects: Arc<Objects>,
     shards: Vec<JoinHandle<std::io::Result<()>>>,

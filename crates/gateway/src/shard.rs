@@ -21,6 +21,7 @@ use lwm2m::Models;
 use udpio::{Poller, RecvBatch, Token};
 
 use crate::clock::Clock;
+use crate::device_topics::DeviceTopics;
 use crate::directory::Directory;
 use crate::filters::ExactFilters;
 use crate::inbox::{Forwarded, Forwarding, Inbox, Input};
@@ -55,6 +56,8 @@ pub struct Shared {
     pub clock: Clock,
     /// Filters for names that the wildcard does not match.
     pub exact_filters: ExactFilters,
+    /// Topics on which single devices take commands.
+    pub device_topics: DeviceTopics,
     /// The last results of commands.
     pub results: Results,
     /// Versions of objects that devices have and nobody defined.

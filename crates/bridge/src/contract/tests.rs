@@ -148,3 +148,32 @@ fn a_topic_is_a_command_topic_by_filter_or_by_name() {
         assert!(!contract.is_command_topic(topic), "{topic}");
     }
 }
+
+#[test]
+fn a_filter_that_matches_an_uplink_of_some_device_names_it() {
+    let mut settings = Settings::default();
+    settings.listener_mountpoints.insert(7, "site/%e/".to_owned());
+    let contract = Contract::new(settings).unwrap();
+    for (filter, expected) in [
+        ("group/#", None),
+        ("lwm2m/EP/cmd", None),
+        ("lwm2m/+/dn/#", None),
+        ("lwm2m/EP/up", None),
+        ("#", Some("lwm2m/%e/up/resp")),
+        ("lwm2m/EP/up/resp", Some("lwm2m/%e/up/resp")),
+        ("lwm2m/EP/#", Some("lwm2m/%e/up/resp")),
+        ("lwm2m/other/+/notify", Some("lwm2m/%e/up/notify")),
+        ("site/+/up/resp", Some("site/%e/up/resp")),
+        ("lwm2m/EP//v1/#", Some("lwm2m/%e//v1/up/dm")),
+    ] {
+        assert_eq!(contract.uplink_within(filter), Ok(expected.map(str::to_owned)), "{filter}");
+    }
+    for (filter, error) in [
+        ("$share/group/commands", TemplateError::Reserved),
+        ("a/#/b", TemplateError::MisplacedWildcard),
+        ("a/b#", TemplateError::MisplacedWildcard),
+        ("a\u{7}", TemplateError::Control),
+    ] {
+        assert_eq!(contract.uplink_within(filter), Err(error), "{filter}");
+    }
+}

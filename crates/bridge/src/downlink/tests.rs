@@ -250,8 +250,8 @@ fn of_several_names_the_known_one_counts_else_the_shortest() {
     let payload = br#"{"msgType":"read","data":{"path":"/3/0/0"}}"#;
     let delivery = Delivery::new("lwm2m/a/dn/b/dn/dm", payload);
     let endpoint = |known: &str| {
-        let known = |name: &EndpointName| name.as_str() == known;
-        match bench.bridge.downlink_to(NOW, &delivery, &bench.models, known) {
+        let registered = |name: &EndpointName| name.as_str() == known;
+        match bench.bridge.downlink_to(&delivery, bench.circumstances(&registered)) {
             Downlink::Command(command) => command.endpoint.to_string(),
             other => panic!("{other:?}"),
         }
@@ -267,11 +267,51 @@ fn what_the_gateway_publishes_for_a_name_with_slashes_is_no_command() {
     let payload = br#"{"msgType":"register","data":{"ep":"a/dn/b"}}"#;
     let delivery = Delivery::new("lwm2m/a/dn/b/up/resp", payload);
     let deliver = |known: &str| {
-        let known = |name: &EndpointName| name.as_str() == known;
-        bench.bridge.downlink_to(NOW, &delivery, &bench.models, known)
+        let registered = |name: &EndpointName| name.as_str() == known;
+        bench.bridge.downlink_to(&delivery, bench.circumstances(&registered))
     };
     assert!(matches!(deliver("a/dn/b"), Downlink::Dropped(Fault::OwnTopic)));
     assert!(matches!(deliver("a"), Downlink::Refused { .. }));
+}
+
+#[test]
+fn a_message_on_a_topic_of_one_device_is_for_that_device() {
+    let bench = Bench::new(Emqx4);
+    let endpoint = EndpointName::parse("EP").unwrap();
+    let recipient = Recipient { endpoint: &endpoint, listener: 0, address: "192.0.2.1" };
+    let read = |topic: &str, payload: &str| {
+        let delivery = Delivery::new(topic, payload.as_bytes());
+        bench.bridge.downlink_for(&delivery, bench.circumstances(&|_| true), recipient)
+    };
+    let command = r#"{"msgType":"read","data":{"path":"/3/0/0"}}"#;
+    assert!(matches!(read("group/1", command), Downlink::Command(it) if it.endpoint == endpoint));
+    match read("group/1", r#"{"msgType":"nonsense","data":{}}"#) {
+        Downlink::Refused { publications, .. } => {
+            assert_eq!(publications[0].topic, "lwm2m/EP/up/resp");
+        }
+        other => panic!("{other:?}"),
+    }
+    // The registration of a name with slashes is published there.
+    let own = read("lwm2m/a/b/up/resp", command);
+    assert!(matches!(own, Downlink::Dropped(Fault::OwnTopic)));
+}
+
+#[test]
+fn answers_are_not_sent_where_they_would_be_commands_of_one_device() {
+    let bench = Bench::new(Emqx4);
+    let payload = br#"{"msgType":"read","data":{"path":"/3/0/0"}}"#;
+    let delivery =
+        Delivery { response_topic: Some("group/1"), ..Delivery::new("lwm2m/EP/dn", payload) };
+    let circumstances = bench.circumstances(&|_| true);
+    let takes_commands = |topic: &str| topic == "group/1";
+    for (circumstances, is_refused) in [
+        (circumstances, false),
+        (Circumstances { takes_commands: &takes_commands, ..circumstances }, true),
+    ] {
+        let read = bench.bridge.downlink_to(&delivery, circumstances);
+        let refused = matches!(read, Downlink::Refused { fault: Fault::ResponseTopic, .. });
+        assert_eq!(refused, is_refused);
+    }
 }
 
 #[test]

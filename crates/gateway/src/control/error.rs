@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use crate::config::{ConfigErrors, Origin, Unchangeable};
 use crate::listeners::ListenerError;
 use crate::mqtt::SubscribeError;
+use crate::pump::TopicError;
 
 /// Why nothing was changed. The text names the setting.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +29,10 @@ pub enum ChangeError {
     Listener(#[from] ListenerError),
     /// The broker does not let the gateway subscribe to the commands under the new topics.
     #[error("lwm2m.topics.command: {0}")]
-    Subscription(#[from] SubscribeError),
+    Subscription(SubscribeError),
+    /// A device takes commands on a topic that the new ones leave no room for. The caller's fault.
+    #[error("lwm2m.topics: {0} (DELETE /gateways/lwm2m/clients/ID/subscriptions/TOPIC)")]
+    DeviceTopic(TopicError),
     /// The change cannot be kept.
     #[error("{}: {error}", path.display())]
     Store {
@@ -61,12 +65,22 @@ impl ChangeError {
             | Self::UnknownListener(_)
             | Self::ListenerExists(_)
             | Self::Listener(_)
+            | Self::DeviceTopic(_)
             | Self::Contract(_) => true,
             Self::Subscription(_)
             | Self::Store { .. }
             | Self::NoNumberLeft
             | Self::System(_)
             | Self::Stopped => false,
+        }
+    }
+}
+
+impl From<TopicError> for ChangeError {
+    fn from(refused: TopicError) -> Self {
+        match refused {
+            TopicError::Refused(error) => Self::Subscription(error),
+            other => Self::DeviceTopic(other),
         }
     }
 }

@@ -1,10 +1,14 @@
 //! Topic filters of our own subscription: MQTT 5.0 section 4.7.
 //!
-//! Which filters are wanted is decided by `bridge` (from mountpoint and command topic).
+//! Which filters are wanted is decided by `bridge` (from mountpoint and command topic) and by
+//! [`crate::device_topics`].
 
-use std::collections::HashSet;
+mod map;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use map::FilterMap;
 
 /// A valid topic filter.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -76,6 +80,44 @@ impl Filter {
         }
         levels.next().is_none()
     }
+
+    /// Whether it matches every topic that the other one matches.
+    #[must_use]
+    pub fn covers(&self, other: &Self) -> bool {
+        if other.0.starts_with('$') && self.0.starts_with(['+', '#']) {
+            return false;
+        }
+        let mut levels = other.0.split('/');
+        for wanted in self.0.split('/') {
+            match (wanted, levels.next()) {
+                ("#", _) => return true,
+                ("+", Some(level)) if level != "#" => {}
+                (exact, Some(level)) if exact == level => {}
+                _ => return false,
+            }
+        }
+        levels.next().is_none()
+    }
+
+    /// Whether some topic matches both.
+    #[must_use]
+    pub fn overlaps(&self, other: &Self) -> bool {
+        let (these, those) = (&*self.0, &*other.0);
+        let is_wild = |text: &str| text.starts_with(['+', '#']);
+        if (these.starts_with('$') && is_wild(those)) || (those.starts_with('$') && is_wild(these))
+        {
+            return false;
+        }
+        let (mut these, mut those) = (these.split('/'), those.split('/'));
+        loop {
+            match (these.next(), those.next()) {
+                (Some("#"), _) | (_, Some("#")) | (None, None) => return true,
+                (Some("+"), Some(_)) | (Some(_), Some("+")) => {}
+                (Some(one), Some(other)) if one == other => {}
+                _ => return false,
+            }
+        }
+    }
 }
 
 impl fmt::Display for Filter {
@@ -84,19 +126,21 @@ impl fmt::Display for Filter {
     }
 }
 
-/// Several filters, asked together. Those without a wildcard cost one look-up however many there
-/// are: a device whose name has a `/` inside gets an exact filter of its own.
+/// Several filters, asked together.
 #[derive(Clone, Debug, Default)]
-pub struct FilterSet {
-    exact: HashSet<Arc<str>>,
-    wild: Vec<Filter>,
-}
+pub struct FilterSet(FilterMap<()>);
 
 impl FilterSet {
     /// Whether any filter matches the topic name.
     #[must_use]
     pub fn matches(&self, topic: &str) -> bool {
-        self.wild.iter().any(|filter| filter.matches(topic)) || self.exact.contains(topic)
+        self.0.matching(topic).next().is_some()
+    }
+
+    /// Whether another filter matches all that this one matches.
+    #[must_use]
+    pub fn covers(&self, filter: &Filter) -> bool {
+        self.0.covers(filter)
     }
 }
 
@@ -104,11 +148,7 @@ impl FromIterator<Filter> for FilterSet {
     fn from_iter<I: IntoIterator<Item = Filter>>(filters: I) -> Self {
         let mut set = Self::default();
         for filter in filters {
-            if !filter.0.contains(['+', '#']) {
-                set.exact.insert(filter.0);
-            } else if !set.wild.contains(&filter) {
-                set.wild.push(filter);
-            }
+            set.0.at(&filter);
         }
         set
     }
@@ -160,11 +200,49 @@ mod tests {
     fn a_set_matches_what_one_of_its_filters_matches() {
         let filters = ["lwm2m/+/dn/#", "lwm2m/a/b/dn/x", "lwm2m/+/dn/#"];
         let set: FilterSet = filters.iter().map(|text| Filter::parse(text).unwrap()).collect();
-        assert_eq!(set.wild.len(), 1);
         for (topic, expected) in
             [("lwm2m/a/dn/x", true), ("lwm2m/a/b/dn/x", true), ("lwm2m/a/b/dn/y", false)]
         {
             assert_eq!(set.matches(topic), expected, "{topic}");
+        }
+    }
+
+    #[test]
+    fn a_filter_covers_what_matches_no_topic_beyond_its_own() {
+        for (filter, other, expected) in [
+            ("lwm2m/+/dn/#", "lwm2m/a/dn/dm", true),
+            ("lwm2m/+/dn/#", "lwm2m/a/dn", true),
+            ("lwm2m/+/dn/#", "lwm2m/+/dn/+", true),
+            ("lwm2m/+/dn/#", "lwm2m/a/#", false),
+            ("lwm2m/a/#", "lwm2m/+/dn/#", false),
+            ("a/+", "a/#", false),
+            ("a/#", "a/+", true),
+            ("a", "a", true),
+            ("a", "a/b", false),
+            ("#", "$SYS/a", false),
+            ("+/a", "$SYS/a", false),
+        ] {
+            let (filter, other) = (Filter::parse(filter).unwrap(), Filter::parse(other).unwrap());
+            assert_eq!(filter.covers(&other), expected, "{filter} and {other}");
+        }
+    }
+
+    #[test]
+    fn filters_overlap_when_one_topic_matches_both() {
+        for (one, other, expected) in [
+            ("a/+/x", "a/b/+", true),
+            ("a/+/x", "a/b/y", false),
+            ("a/#", "a", true),
+            ("a/#", "b/#", false),
+            ("a/b/#", "a/+", true),
+            ("a/b/c", "a/+", false),
+            ("#", "$SYS/a", false),
+            ("+/a", "$SYS/a", false),
+            ("$SYS/#", "$SYS/a", true),
+        ] {
+            let (one, other) = (Filter::parse(one).unwrap(), Filter::parse(other).unwrap());
+            assert_eq!(one.overlaps(&other), expected, "{one} and {other}");
+            assert_eq!(other.overlaps(&one), expected, "{other} and {one}");
         }
     }
 }

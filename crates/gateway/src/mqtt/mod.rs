@@ -18,7 +18,7 @@ use bytes::Bytes;
 
 use bridge::Delivery;
 pub use bridge::{Publication, Qos};
-pub use filter::{Filter, FilterError, FilterSet};
+pub use filter::{Filter, FilterError, FilterMap, FilterSet};
 pub use stats::{MqttStats, MqttStatsSnapshot};
 
 use crate::outbox::Entry;

@@ -7,6 +7,7 @@ use engine::{Device, Instant, Presence, Reachability, Row};
 use serde::Serialize;
 use utoipa::ToSchema;
 
+use crate::device_topics::DeviceTopics;
 use crate::inbox::Looked;
 
 /// From the monotonic clock to times of day.
@@ -165,7 +166,7 @@ pub(super) struct Describer<'a> {
     pub(super) times: Times,
     pub(super) inflight_max: usize,
     pub(super) mqueue_max: usize,
-    pub(super) subscriptions: usize,
+    pub(super) topics: &'a DeviceTopics,
 }
 
 impl Describer<'_> {
@@ -193,7 +194,8 @@ impl Describer<'_> {
             clean_start: true,
             expiry_interval: 0,
             created_at: registered,
-            subscriptions_cnt: self.subscriptions,
+            // One follows from the settings.
+            subscriptions_cnt: 1 + self.topics.count_of(&device.endpoint),
             subscriptions_max: "infinity",
             inflight_cnt: row.commands_in_flight,
             inflight_max: self.inflight_max,

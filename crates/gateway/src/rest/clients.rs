@@ -163,7 +163,14 @@ impl Api {
     ) -> Describer<'a> {
         let config = self.control.config();
         let (inflight_max, mqueue_max) = (config.lwm2m.max_in_flight, config.lwm2m.queue.commands);
-        Describer { node: &self.node, bridge, times, inflight_max, mqueue_max, subscriptions: 1 }
+        Describer {
+            node: &self.node,
+            bridge,
+            times,
+            inflight_max,
+            mqueue_max,
+            topics: &self.shared.device_topics,
+        }
     }
 
     /// One device as its shard sees it; `None` if it is not registered.

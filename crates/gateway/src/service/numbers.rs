@@ -26,7 +26,7 @@ pub(super) fn add_sources(
 
 pub(super) fn add_shared(metrics: &Metrics, objects: &Arc<Objects>, shared: &Arc<Shared>) {
     metrics.add_source(Definitions(Arc::clone(objects), Arc::clone(shared)));
-    metrics.add_source(Retained(Arc::clone(shared)));
+    metrics.add_source(CommandTopics(Arc::clone(shared)));
 }
 
 /// The object definitions.
@@ -58,17 +58,22 @@ impl Source for Definitions {
     }
 }
 
-/// The retained commands.
-struct Retained(Arc<Shared>);
+/// The topics of single devices, and the retained commands.
+struct CommandTopics(Arc<Shared>);
 
-impl fmt::Debug for Retained {
+impl fmt::Debug for CommandTopics {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Retained")
+        f.write_str("CommandTopics")
     }
 }
 
-impl Source for Retained {
+impl Source for CommandTopics {
     fn report(&self, page: &mut Page<'_>) -> fmt::Result {
+        page.gauge(
+            "device_topics",
+            "Topics on which single devices take commands",
+            self.0.device_topics.len() as f64,
+        )?;
         let retained = &self.0.retained;
         let (entries, bytes) = retained.level();
         page.gauge("retained_entries", "Retained commands kept", entries as f64)?;

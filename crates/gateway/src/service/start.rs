@@ -18,6 +18,7 @@ use crate::clock::Clock;
 use crate::config::{Config, Loaded, MqttMode};
 use crate::control::{Control, Machine};
 use crate::data_dir::DataDir;
+use crate::device_topics::DeviceTopics;
 use crate::directory::Directory;
 use crate::downlink::Commands;
 use crate::filters::ExactFilters;
@@ -67,8 +68,7 @@ impl Service {
         // One outbox more than shards: refusals of commands belong to none.
         let (mut ways_up, reader, monitor) = outboxes(count + 1, config.outbox.limits());
         let refusals = ways_up.pop().ok_or_else(|| StartError::Mqtt("no outbox".to_owned()))?;
-        let contract = (bridge.clone(), Arc::clone(&models));
-        let commands = Arc::new(commands(config, &shared, contract, refusals));
+        let commands = commands(config, &shared, (bridge.clone(), models.clone()), refusals);
         let northbound = connect(config, &data_dir, &commands, &mut addresses).await?;
         let subscriptions = subscribe(&northbound, &shared, &bridge).await;
         let health = Arc::new(Health::new(count));
@@ -89,7 +89,7 @@ impl Service {
         metrics.add_source(doors.gates);
         let control = Control::new(loaded, slots, doors.bound, machine);
         let mut tasks = vec![
-            tokio::spawn(pump::run(reader, subscriptions)),
+            tokio::spawn(pump::run(reader, subscriptions.clone())),
             tokio::spawn(watch_broker(Arc::clone(&northbound), Arc::clone(&health))),
             tokio::spawn(memory::keep_small()),
         ];
@@ -99,6 +99,7 @@ impl Service {
             addresses,
             shared,
             commands,
+            subscriptions,
             control,
             objects,
             shards,
@@ -134,7 +135,9 @@ impl Service {
                 metrics: Arc::clone(&self.metrics),
             };
             let (shared, commands) = (Arc::clone(&self.shared), Arc::clone(&self.commands));
-            let routes = rest::routes(rest::Api::new(self.control.clone(), shared, commands));
+            let subscriptions = Arc::clone(&self.subscriptions);
+            let api = rest::Api::new(self.control.clone(), shared, commands, subscriptions);
+            let routes = rest::routes(api);
             let server = http::start(&config.http, pages, routes).await?;
             self.addresses.http = Some(server.address());
             self.http = Some(server);
@@ -153,6 +156,7 @@ fn share(config: &Config, pollers: &[Poller]) -> Shared {
         inboxes: pollers.iter().map(|poller| Inbox::new(limits, poller.waker())).collect(),
         clock: Clock::new(),
         exact_filters: ExactFilters::default(),
+        device_topics: DeviceTopics::default(),
         results: Results::default(),
         missing_versions: MissingVersions::default(),
         retained: RetainedCommands::new(settings::retained(config)),
@@ -164,8 +168,9 @@ fn commands(
     shared: &Arc<Shared>,
     contract: (Bridge, Arc<Models>),
     refusals: Outbox,
-) -> Commands {
-    Commands::new(Arc::clone(shared), contract, refusals, config.inbox.wait_max.duration())
+) -> Arc<Commands> {
+    let wait_max = config.inbox.wait_max.duration();
+    Arc::new(Commands::new(Arc::clone(shared), contract, refusals, wait_max))
 }
 
 /// Subscribes to commands, before any device can register.

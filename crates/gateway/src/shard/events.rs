@@ -300,7 +300,9 @@ impl Shard {
             | Event::Expired { device }
             | Event::Replaced { device }
             | Event::Kicked { device } => {
-                self.shared.directory.release(&device.endpoint, device.registration);
+                if self.shared.directory.release(&device.endpoint, device.registration) {
+                    self.shared.device_topics.forget(&device.endpoint);
+                }
                 self.release_filter(device, device.peer.listener());
                 self.listening.gate(device.peer.listener()).inspect(|gate| gate.leave());
             }

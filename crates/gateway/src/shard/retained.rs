@@ -3,7 +3,7 @@
 //! They are submitted behind the event, so that the registration is published before any answer of
 //! theirs, and before every command that is published in reaction to it.
 
-use bridge::{Downlink, Profile};
+use bridge::{Circumstances, Downlink, Profile};
 use engine::{Command, Event, Instant};
 use lwm2m::EndpointName;
 
@@ -38,9 +38,13 @@ impl Shard {
         name: &EndpointName,
         incoming: &Incoming,
     ) -> Option<Command> {
-        let known = |other: &EndpointName| other == name;
-        let delivery = incoming.delivery();
-        match self.uplink.bridge().downlink_to(now, &delivery, self.uplink.models(), known) {
+        let circumstances = Circumstances {
+            now,
+            models: self.uplink.models(),
+            registered: &|other: &EndpointName| other == name,
+            takes_commands: &|topic: &str| self.shared.device_topics.takes(topic),
+        };
+        match self.uplink.bridge().downlink_to(&incoming.delivery(), circumstances) {
             Downlink::Command(command) => Some(*command),
             Downlink::Refused { .. } | Downlink::Dropped(_) => None,
         }

@@ -45,6 +45,7 @@ mod bad_input;
 mod commands;
 mod content;
 mod definitions;
+mod device_topics;
 mod exchanges;
 mod formats;
 mod http;

@@ -110,7 +110,8 @@ fn rows(profile: Profile) {
 
     let topics = api.get(&format!("/lwm2m/clients/{}/subscriptions", escaped("urn:imei:1/a")));
     let topic = "lwm2m/urn:imei:1/a/dn/#";
-    let row = json!({"topic": topic, "qos": 0, "nl": 0, "rap": 0, "rh": 0, "sub_props": {}});
+    let rh = u8::from(profile == Profile::Emqx5);
+    let row = json!({"topic": topic, "qos": 0, "nl": 0, "rap": 0, "rh": rh, "sub_props": {}});
     assert_eq!((topics.status, &topics.json), (200, &json!([row])));
 }
 
