@@ -11,6 +11,7 @@ use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::{Format, ModelView, Path, Reading, ResourceModel, Value};
 
 use crate::attributes::AttributeTable;
+use crate::habits::Habits;
 use crate::profile::{AcceptOption, Profile};
 use crate::tree::{Slot, Tree};
 
@@ -21,6 +22,7 @@ const SECURITY: u16 = 0;
 #[derive(Debug, Clone)]
 pub(crate) struct Data {
     pub(crate) profile: Arc<Profile>,
+    pub(crate) habits: Habits,
     pub(crate) tree: Tree,
     pub(crate) attributes: AttributeTable,
     /// The time of the last input, for values that tell the time.
@@ -42,9 +44,9 @@ pub(crate) enum Use {
 }
 
 impl Data {
-    pub(crate) fn new(profile: Arc<Profile>) -> Self {
+    pub(crate) fn new(profile: Arc<Profile>, habits: Habits) -> Self {
         let tree = Tree::new(Arc::clone(&profile.objects));
-        Self { profile, tree, attributes: AttributeTable::default(), now: Instant::ZERO }
+        Self { profile, habits, tree, attributes: AttributeTable::default(), now: Instant::ZERO }
     }
 
     /// Which format a path is answered in; 4.06 when the wanted one cannot be had.
@@ -94,7 +96,7 @@ impl Data {
     fn reading(&self, at: Path, slot: &Slot, nested: bool) -> Option<Reading> {
         match slot {
             Slot::Value(value) => {
-                Some(Reading::new(at, self.current_time(&at).unwrap_or_else(|| value.clone())))
+                Some(Reading::new(at, self.own_value(&at).unwrap_or_else(|| value.clone())))
             }
             Slot::Multiple if nested && self.tree.under(at).nth(1).is_none() => {
                 Some(Reading::path_only(at))
@@ -103,11 +105,16 @@ impl Data {
         }
     }
 
-    /// `/3/0/13` of a device that knows the time and was not told another one.
-    fn current_time(&self, at: &Path) -> Option<Value> {
+    /// What a device says of itself until somebody writes another value: the time, if it knows it
+    /// (`/3/0/13`), and the lifetime that it registers with (`/1/0/1`).
+    fn own_value(&self, at: &Path) -> Option<Value> {
         const CURRENT_TIME: Path = Path::resource(3, 0, 13);
-        if *at != CURRENT_TIME || self.tree.changed_value(at).is_some() {
+        const LIFETIME: Path = Path::resource(1, 0, 1);
+        if ![CURRENT_TIME, LIFETIME].contains(at) || self.tree.changed_value(at).is_some() {
             return None;
+        }
+        if *at == LIFETIME {
+            return self.habits.lifetime.map(|seconds| Value::Integer(i64::from(seconds)));
         }
         Some(Value::Time(self.wall_ms()? / 1000))
     }
@@ -264,7 +271,7 @@ impl Data {
 
     /// The lifetime in seconds as the server has it.
     pub(crate) fn lifetime(&self) -> u64 {
-        let stated = self.profile.lifetime.unwrap_or(crate::profile::LIFETIME_DEFAULT);
+        let stated = self.habits.lifetime.unwrap_or(crate::profile::LIFETIME_DEFAULT);
         self.written_lifetime().unwrap_or(u64::from(stated))
     }
 

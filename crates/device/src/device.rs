@@ -14,6 +14,7 @@ use crate::chance::Chance;
 use crate::data::Data;
 use crate::event::{Event, ObservationEnd};
 use crate::firmware::{Firmware, Step};
+use crate::habits::Habits;
 use crate::messages::{Messages, Outgoing, Purpose};
 use crate::observe::Observation;
 use crate::profile::Profile;
@@ -81,12 +82,24 @@ const SENDS_MAX: usize = 8;
 impl Device {
     /// A device that registers at once. `seed` decides its tokens, message ids and jitter.
     pub fn new(endpoint: &str, profile: Arc<Profile>, seed: u64, now: Instant) -> Self {
+        let habits = profile.habits();
+        Self::with_habits(endpoint, profile, habits, seed, now)
+    }
+
+    /// The same with habits of its own.
+    pub fn with_habits(
+        endpoint: &str,
+        profile: Arc<Profile>,
+        habits: Habits,
+        seed: u64,
+        now: Instant,
+    ) -> Self {
         let mut chance = Chance::seeded(seed);
         let mut device = Self {
             endpoint: endpoint.into(),
             messages: Messages::new(chance.next_u16()),
             next_observe: profile.first_observe,
-            data: Data::new(profile),
+            data: Data::new(profile, habits),
             chance,
             state: State::Off,
             request: None,
@@ -145,6 +158,16 @@ impl Device {
         let datagram = self.messages.poll_transmit()?;
         out.extend_from_slice(&datagram);
         Some(datagram.len())
+    }
+
+    /// Whether a datagram has to leave.
+    pub fn has_transmit(&self) -> bool {
+        self.messages.mark() > 0
+    }
+
+    /// Loses the datagram that [`Device::poll_transmit`] would give.
+    pub fn skip_transmit(&mut self) {
+        self.messages.poll_transmit();
     }
 
     /// What happened since the last call.
@@ -215,6 +238,21 @@ impl Device {
     /// Whether the server took the registration and it was not lost since.
     pub fn is_registered(&self) -> bool {
         matches!(self.state, State::Registered(_))
+    }
+
+    /// When the request of its own that the server has not answered yet was begun.
+    pub fn request_began(&self) -> Option<Instant> {
+        self.request.as_ref().map(|request| request.began)
+    }
+
+    /// Whether the device listens for an answer or an acknowledgement, or owes an answer.
+    pub fn is_engaged(&self) -> bool {
+        self.request.is_some() || self.messages.is_awaiting() || !self.delayed.is_empty()
+    }
+
+    /// How many messages left again, because they were not acknowledged, since the last call.
+    pub const fn take_repetitions(&mut self) -> u32 {
+        self.messages.take_repetitions()
     }
 
     /// Sends the values at these paths (Send, OMA Core 6.4.6).

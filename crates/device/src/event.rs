@@ -1,6 +1,6 @@
 //! What a device tells whoever runs it.
 
-use coap::Code;
+use coap::{Code, Duration, Reliability};
 use lwm2m::{Path, Value};
 
 /// Something that happened on the device. Tests wait for these, the simulator counts them.
@@ -77,6 +77,15 @@ pub enum Event {
     Notified {
         /// What it is about; [`Path::ROOT`] stands for a list of paths.
         path: Path,
+        /// Whether the server has to acknowledge it.
+        reliability: Reliability,
+    },
+    /// The server acknowledged a notification.
+    Confirmed {
+        /// What it was about; [`Path::ROOT`] stands for a list of paths.
+        path: Path,
+        /// From the first time it left.
+        after: Duration,
     },
     /// The device comes back from a reboot and registers anew, as real ones do from a new port.
     Rebooted,

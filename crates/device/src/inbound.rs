@@ -3,8 +3,6 @@
 //! What a request does is the job of [`crate::management`]; here are repetition, blocks, and what
 //! an operation sets in motion.
 
-use std::sync::Arc;
-
 use coap::{Code, Instant, Message, MessageId, OptionNumber, Token, Type};
 
 use crate::block::{self, Block, Download, Received, Upload, UploadLimits};
@@ -60,10 +58,10 @@ impl Device {
 
     fn on_acknowledgement(&mut self, now: Instant, id: MessageId) {
         let answer_within = self.data.profile.transmission.max_transmit_wait();
-        if let Some(Purpose::Notification(token)) =
+        if let Some((Purpose::Notification(token), sent)) =
             self.messages.on_acknowledgement(now, id, answer_within)
         {
-            self.on_notification_confirmed(now, token);
+            self.on_notification_confirmed(now, token, sent);
         }
     }
 
@@ -112,7 +110,7 @@ impl Device {
     fn is_worth_remembering(&self, message: &Message<'_>) -> bool {
         message.code != Code::GET
             || message.options.observe().is_some()
-            || self.data.profile.answers != Answers::Piggybacked
+            || self.data.habits.answers != Answers::Piggybacked
     }
 
     fn answer(&mut self, now: Instant, message: &Message<'_>) {
@@ -213,8 +211,7 @@ impl Device {
     }
 
     fn transmit_reply(&mut self, now: Instant, message: &Message<'_>, reply: Reply) {
-        let profile = Arc::clone(&self.data.profile);
-        match (profile.answers, message.kind) {
+        match (self.data.habits.answers, message.kind) {
             (Answers::Separate { after, reliability }, kind) => {
                 if kind == Type::Confirmable {
                     self.messages.send_empty(Type::Acknowledgement, message.id);

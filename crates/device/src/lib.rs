@@ -33,6 +33,7 @@ mod data;
 mod device;
 mod event;
 mod firmware;
+mod habits;
 mod inbound;
 mod management;
 mod messages;
@@ -49,6 +50,7 @@ mod write;
 pub use coap::Reliability;
 pub use device::{Device, SendError};
 pub use event::{Event, ObservationEnd};
+pub use habits::Habits;
 pub use profile::{
     AcceptOption, Answers, Composite, ContentFormatOption, Diagnostics, InstanceNotifications,
     LargeBlock, Profile, QueueMode, Reboot, RootLink, Timestamps, UnstatedFormat,

@@ -49,6 +49,8 @@ pub(crate) struct Messages {
     outbox: VecDeque<Vec<u8>>,
     awaiting: Vec<Awaiting>,
     remembered: VecDeque<Remembered>,
+    /// Messages sent again since somebody asked.
+    repetitions: u32,
 }
 
 /// A confirmable message that is not over yet.
@@ -56,6 +58,8 @@ pub(crate) struct Messages {
 struct Awaiting {
     purpose: Purpose,
     id: MessageId,
+    /// When it left for the first time.
+    sent: Instant,
     wait: Wait,
     deadline: Instant,
 }
@@ -84,7 +88,18 @@ impl Messages {
             outbox: VecDeque::new(),
             awaiting: Vec::new(),
             remembered: VecDeque::new(),
+            repetitions: 0,
         }
+    }
+
+    /// How many messages were sent again since the last call.
+    pub(crate) const fn take_repetitions(&mut self) -> u32 {
+        std::mem::replace(&mut self.repetitions, 0)
+    }
+
+    /// Whether a confirmable message is not over yet.
+    pub(crate) fn is_awaiting(&self) -> bool {
+        !self.awaiting.is_empty()
     }
 
     pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
@@ -119,7 +134,7 @@ impl Messages {
         self.outbox.push_back(bytes);
         let timeout = params.first_timeout((chance.next_u64() >> 32) as u32);
         let wait = Wait::Acknowledgement { datagram, transmissions: 1, timeout };
-        self.awaiting.push(Awaiting { purpose, id, wait, deadline: now + timeout });
+        self.awaiting.push(Awaiting { purpose, id, sent: now, wait, deadline: now + timeout });
         id
     }
 
@@ -138,21 +153,23 @@ impl Messages {
         self.outbox.push_back(datagram);
     }
 
-    /// Takes an acknowledgement. A request goes on waiting for its answer; says what it was.
+    /// Takes an acknowledgement. A request goes on waiting for its answer; says what it was and
+    /// when it left.
     pub(crate) fn on_acknowledgement(
         &mut self,
         now: Instant,
         id: MessageId,
         answer_within: Duration,
-    ) -> Option<Purpose> {
+    ) -> Option<(Purpose, Instant)> {
         let index = self.position(id)?;
         let awaiting = self.awaiting.get_mut(index)?;
+        let sent = awaiting.sent;
         if awaiting.purpose == Purpose::Request {
             awaiting.wait = Wait::Answer;
             awaiting.deadline = now + answer_within;
-            return Some(Purpose::Request);
+            return Some((Purpose::Request, sent));
         }
-        Some(self.take(index))
+        Some((self.take(index), sent))
     }
 
     /// Takes a Reset; says what it refused.
@@ -190,6 +207,7 @@ impl Messages {
                     if *transmissions <= params.max_retransmit =>
                 {
                     *transmissions += 1;
+                    self.repetitions = self.repetitions.saturating_add(1);
                     *timeout = timeout.saturating_mul(2);
                     awaiting.deadline = now + *timeout;
                     self.outbox.push_back(datagram.to_vec());

@@ -66,9 +66,11 @@ impl Device {
         }
     }
 
-    pub(crate) fn on_notification_confirmed(&mut self, now: Instant, token: Token) {
+    pub(crate) fn on_notification_confirmed(&mut self, now: Instant, token: Token, sent: Instant) {
         if let Some(entry) = self.observations.iter_mut().find(|entry| entry.token == token) {
             entry.last_confirmed = now;
+            let path = entry.target.path();
+            self.emit(Event::Confirmed { path, after: now - sent });
         }
     }
 
@@ -103,7 +105,7 @@ impl Device {
     }
 
     fn is_confirmable(&self) -> bool {
-        self.data.profile.notifications == Reliability::Confirmable
+        self.data.habits.notifications == Reliability::Confirmable
     }
 
     /// A confirmable notification waits for the message before it: NSTART is 1.
@@ -118,7 +120,7 @@ impl Device {
         let reliability = if observation.must_confirm(now) {
             Reliability::Confirmable
         } else {
-            self.data.profile.notifications
+            self.data.habits.notifications
         };
         let body = observation.body(&self.data);
         let told = self.number_of(&observation.target.clone());
@@ -132,7 +134,7 @@ impl Device {
             Err(code) => self.error(code),
         };
         let id = self.transmit_notification(now, token, &reply, reliability);
-        self.emit(Event::Notified { path });
+        self.emit(Event::Notified { path, reliability });
         if let Some(observation) = self.observations.get_mut(index) {
             observation.last_sent = now;
             observation.changed = None;

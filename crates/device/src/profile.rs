@@ -380,26 +380,10 @@ impl Profile {
         self.objects = Arc::new(objects);
         Arc::new(self)
     }
-
-    /// How long after Register or Update the next Update leaves, for a lifetime in seconds.
-    pub(crate) fn update_interval(&self, lifetime: u64) -> Duration {
-        self.update_every.unwrap_or_else(|| {
-            let lifetime = Duration::from_secs(lifetime);
-            // Half of it leaves room for one Update that is lost with all of its repetitions.
-            (lifetime / 2).max(lifetime.saturating_sub(UPDATE_AHEAD_MAX)).max(UPDATE_INTERVAL_MIN)
-        })
-    }
 }
 
 /// OMA Core table 6.2.1.1-1.
 pub(crate) const LIFETIME_DEFAULT: u32 = 86_400;
-
-/// An Update is sent at most that long before the lifetime ends: 93 s are MAX_TRANSMIT_WAIT, so an
-/// Update that is given up still leaves time for a second one.
-const UPDATE_AHEAD_MAX: Duration = Duration::from_secs(200);
-
-/// A lifetime of 0 must not make a device send without a pause.
-const UPDATE_INTERVAL_MIN: Duration = Duration::from_millis(500);
 
 fn formats_of(version: Version) -> Vec<Format> {
     let old = [Format::TEXT, Format::OCTETS, Format::TLV, Format::JSON];

@@ -213,7 +213,8 @@ impl Device {
         };
         let token = self.token(len);
         let szx = block::szx_of(self.data.profile.block_size);
-        self.request = Some(Box::new(OwnRequest::new(kind, token, options, body).in_blocks(szx)));
+        let request = OwnRequest::new(now, kind, token, options, body).in_blocks(szx);
+        self.request = Some(Box::new(request));
         self.transmit_request(now);
     }
 
@@ -248,7 +249,7 @@ impl Device {
             return self.retry_later(now, answer.options.max_age());
         }
         self.emit(Event::Registered { location: requests::location_text(&location) });
-        let update_at = now + self.data.profile.update_interval(self.data.lifetime());
+        let update_at = now + self.data.habits.update_interval(self.data.lifetime());
         let changed = Updated::default();
         self.state = State::Registered(Box::new(Registered { location, update_at, changed }));
     }
@@ -259,7 +260,7 @@ impl Device {
             return self.start_register(now, 0);
         }
         self.emit(Event::Updated);
-        let interval = self.data.profile.update_interval(self.data.lifetime());
+        let interval = self.data.habits.update_interval(self.data.lifetime());
         if let State::Registered(registered) = &mut self.state {
             registered.update_at = now + interval;
         }

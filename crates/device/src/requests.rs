@@ -3,7 +3,7 @@
 //! Builds them and cuts large ones into blocks. When they leave and what their answers mean is the
 //! job of [`crate::device`].
 
-use coap::{Code, Message, OptionList, OptionNumber, Token};
+use coap::{Code, Instant, Message, OptionList, OptionNumber, Token};
 use lwm2m::{Format, Path, Version};
 
 use crate::block::Block;
@@ -24,6 +24,8 @@ pub(crate) enum Kind {
 pub(crate) struct OwnRequest {
     pub(crate) kind: Kind,
     pub(crate) token: Token,
+    /// When it was begun.
+    pub(crate) began: Instant,
     method: Code,
     options: OptionList,
     body: Vec<u8>,
@@ -48,12 +50,18 @@ pub(crate) enum Progress {
 const RESTARTS_MAX: u8 = 3;
 
 impl OwnRequest {
-    pub(crate) const fn new(kind: Kind, token: Token, options: OptionList, body: Vec<u8>) -> Self {
+    pub(crate) const fn new(
+        began: Instant,
+        kind: Kind,
+        token: Token,
+        options: OptionList,
+        body: Vec<u8>,
+    ) -> Self {
         let method = match kind {
             Kind::Deregister => Code::DELETE,
             Kind::Register | Kind::Update | Kind::Send => Code::POST,
         };
-        Self { kind, token, method, options, body, szx: 6, done: 0, restarts: 0 }
+        Self { kind, token, began, method, options, body, szx: 6, done: 0, restarts: 0 }
     }
 
     #[must_use]
@@ -204,13 +212,13 @@ fn at_location(location: &OptionList) -> OptionList {
 
 /// The lifetime as the device has it now: `/1/0/1` once a server wrote it.
 fn lifetime(data: &Data) -> Option<u64> {
-    data.profile.lifetime.map(|_| data.lifetime())
+    data.habits.lifetime.map(|_| data.lifetime())
 }
 
 fn push_binding(data: &Data, options: &mut OptionList) {
     let profile = &data.profile;
     let Some(binding) = &profile.binding else { return };
-    match profile.queue_mode {
+    match data.habits.queue_mode {
         QueueMode::Off => options.uri_query(&format!("b={binding}")),
         QueueMode::On if profile.version < Version::V1_1 => {
             options.uri_query(&format!("b={binding}Q"));

@@ -21,7 +21,7 @@ use std::time::{Duration, Instant};
 
 use lwm2m::Models;
 use parking_lot::Mutex;
-use simulator::{FleetConfig, Leave, Snapshot, Start, Summary};
+use simulator::{FleetConfig, Group, Leave, Notify, Ramp, Snapshot, Start, Summary};
 use tokio::sync::mpsc;
 
 use app::App;
@@ -102,12 +102,15 @@ async fn observer(gateway: &GatewayProcess) -> (App, Arc<Counts>) {
 }
 
 fn fleet_config(gateway: &GatewayProcess, devices: usize) -> FleetConfig {
+    let group = Group {
+        lifetime: Duration::from_secs(86_400).into(),
+        notify: Notify { every: None, ..Notify::default() },
+        ..Group::new(devices)
+    };
     FleetConfig {
-        lifetime: 86_400,
-        rate: 3_000,
-        change_every: None,
+        ramp: Ramp::Constant { rate: 3_000 },
         leave: Leave::Vanish,
-        ..FleetConfig::new(gateway.coap, devices, Arc::new(Models::builtin()))
+        ..FleetConfig::of(gateway.coap, group, Arc::new(Models::builtin()))
     }
 }
 
@@ -148,11 +151,9 @@ async fn steady_notifications_arrive(shards: usize) {
     let every = Duration::from_secs((devices / 10_000).max(5));
     let gateway = GatewayProcess::start(&format!("shards = {shards}\n"));
     let (_judge, counts) = observer(&gateway).await;
-    let config = FleetConfig {
-        change_every: Some(every),
-        start: Start::WhenObserved,
-        ..fleet_config(&gateway, devices as usize)
-    };
+    let mut config = fleet_config(&gateway, devices as usize);
+    config.groups[0].notify =
+        Notify { every: Some(every.into()), start: Start::WhenObserved, ..Notify::default() };
     let fleet = Fleet::start(config);
     all_observed(devices as usize, &counts, &fleet).await;
     let rate = devices / every.as_secs();

@@ -6,20 +6,34 @@
 //! job of `device`, moving datagrams that of `udpio`.
 #![forbid(unsafe_code)]
 
+mod address;
 mod clock;
 mod config;
+mod drive;
 mod fleet;
 mod latency;
 mod network;
+mod plan;
+pub mod scenario;
 mod span;
+mod spread;
 mod stats;
+mod summary;
 mod values;
+mod wire;
 
-pub use config::{COUNT_MAX, ConfigError, FleetConfig, Leave, Sources, Start, resolve_server};
-pub use fleet::{FleetError, run};
+pub use address::{AddressError, resolve_server};
+pub use config::{
+    COUNT_MAX, ConfigError, FleetConfig, Group, Leave, Notify, Ramp, Rebind, Reboot, Signal, Sleep,
+    Sources, Start,
+};
+pub use drive::{FleetError, run};
 pub use latency::Latency;
+pub use scenario::{Scenario, ScenarioError};
 pub use span::{SpanError, parse_span};
-pub use stats::{Snapshot, Summary};
+pub use spread::Spread;
+pub use stats::Snapshot;
+pub use summary::Summary;
 
 #[cfg(test)]
 mod tests;

@@ -34,7 +34,7 @@ fn simulate(arguments: &Arguments) -> Result<ExitCode, Box<dyn std::error::Error
     let config = arguments.fleet()?;
     let stop = Arc::new(AtomicBool::new(false));
     signals::stop_on_signals(Arc::clone(&stop))?;
-    let mut progress = Progress::new(config.count, config.server, arguments.is_quiet());
+    let mut progress = Progress::new(config.count(), config.server, arguments.is_quiet());
     let summary = simulator::run(config, &stop, |snapshot| progress.show(snapshot))?;
     progress.finish();
     if arguments.json {

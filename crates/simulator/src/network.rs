@@ -1,5 +1,8 @@
 //! The sockets of a fleet: which device a datagram is for, and where its own ones come from.
 //!
+//! A spread fleet needs no table: the number of a device is its address, and the socket that it
+//! uses is one of four ports of it. A new port is a new address for everybody else.
+//!
 //! What is in the datagrams is the job of [`crate::fleet`].
 
 use std::io;
@@ -8,7 +11,9 @@ use std::time::Duration;
 
 use udpio::{BindError, Poller, Received, RecvBatch, SendBatch, Socket, SocketOptions, Token};
 
+use crate::clock;
 use crate::config::Sources;
+use crate::wire::{Place, Wire};
 
 /// How many sockets carry a spread fleet: each has a receive buffer of its own, so that a burst of
 /// answers to a hundred thousand devices finds room.
@@ -20,17 +25,11 @@ const SPREAD_BUFFER: usize = 8 << 20;
 /// The first address of a spread fleet, 127.1.0.1: well away from those that people use.
 const FIRST_ADDRESS: u32 = 0x7f01_0001;
 
-/// The last usable one; 127.255.255.255 is broadcast.
-const LAST_ADDRESS: u32 = 0x7fff_fffe;
-
 /// Datagrams received in one go; an address space of 8 MiB, of which only touched pages count.
 const RECV_BATCH: usize = 128;
 
 /// Datagrams that are collected before they leave.
 const SEND_BATCH: usize = 64;
-
-/// An address that no device has any more.
-const NOBODY: u32 = u32::MAX;
 
 /// A socket that could not be had.
 #[derive(Debug, thiserror::Error)]
@@ -57,7 +56,7 @@ pub(crate) struct Network {
     poller: Poller,
     ready: Vec<Token>,
     lines: Lines,
-    pub(crate) traffic: Traffic,
+    traffic: Traffic,
 }
 
 enum Lines {
@@ -68,15 +67,11 @@ enum Lines {
 /// Few sockets, an address per device.
 struct Spread {
     sockets: Vec<(Socket, SendBatch)>,
-    /// Device of each address, counted from [`FIRST_ADDRESS`].
-    owners: Vec<u32>,
-    /// Address of each device, counted the same way.
-    addresses: Vec<u32>,
 }
 
 /// A socket per device.
 struct Ports {
-    sockets: Vec<Socket>,
+    sockets: Vec<Option<Socket>>,
     batch: SendBatch,
 }
 
@@ -97,65 +92,9 @@ impl Network {
         RecvBatch::new(RECV_BATCH)
     }
 
-    /// Gives the next device a place to send from; devices are counted from 0.
-    pub(crate) fn add_device(&mut self) -> Result<(), NetworkError> {
-        match &mut self.lines {
-            Lines::Spread(spread) => {
-                spread.add_device();
-                Ok(())
-            }
-            Lines::Ports(ports) => {
-                let index = ports.sockets.len();
-                let socket = ports.bind(self.server, index)?;
-                self.poller.add(&socket, Token(index as u32))?;
-                ports.sockets.push(socket);
-                Ok(())
-            }
-        }
-    }
-
-    /// Gives a device another place to send from, as one has after a reboot. Where none can be had
-    /// it keeps the old one.
-    pub(crate) fn move_device(&mut self, device: usize) {
-        match &mut self.lines {
-            Lines::Spread(spread) => spread.move_device(device),
-            Lines::Ports(ports) => {
-                let Ok(socket) = ports.bind(self.server, device) else { return };
-                let Some(place) = ports.sockets.get_mut(device) else { return };
-                if self.poller.add(&socket, Token(device as u32)).is_ok() {
-                    let old = std::mem::replace(place, socket);
-                    // A closed descriptor leaves the poller by itself.
-                    drop(old);
-                }
-            }
-        }
-    }
-
-    /// Sends what `fill` appends to the buffer, a datagram of the device for the server.
-    pub(crate) fn send(&mut self, device: usize, fill: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
-        match &mut self.lines {
-            Lines::Spread(spread) => {
-                let Some((socket, batch, local)) = spread.line_of(device) else { return false };
-                if !fill(batch.buffer()) {
-                    return false;
-                }
-                batch.seal(self.server, Some(local));
-                if batch.len() >= SEND_BATCH {
-                    self.traffic.add(batch.flush(socket));
-                }
-                true
-            }
-            Lines::Ports(ports) => {
-                if !fill(ports.batch.buffer()) {
-                    return false;
-                }
-                ports.batch.seal(self.server, None);
-                if let Some(socket) = ports.sockets.get(device) {
-                    self.traffic.add(ports.batch.flush(socket));
-                }
-                true
-            }
-        }
+    /// What the system did so far.
+    pub(crate) const fn traffic(&self) -> Traffic {
+        self.traffic
     }
 
     /// Hands everything that was collected to the system.
@@ -174,12 +113,12 @@ impl Network {
         Ok(self.poller.wait(Some(timeout), &mut self.ready)?)
     }
 
-    /// Receives a batch from each socket that was ready, and says which device each datagram is
-    /// for.
+    /// Receives a batch from each socket that was ready, and says for which device each datagram
+    /// is.
     pub(crate) fn receive(
         &mut self,
         buffers: &mut RecvBatch,
-        mut take: impl FnMut(usize, &[u8]),
+        mut take: impl FnMut(&mut Self, Place, &[u8]),
     ) -> Result<(), NetworkError> {
         let ready = std::mem::take(&mut self.ready);
         for token in ready.iter().copied() {
@@ -189,9 +128,9 @@ impl Network {
             for received in buffers.iter() {
                 self.traffic.received += 1;
                 if received.remote == self.server
-                    && let Some(device) = self.device_of(token, &received)
+                    && let Some(place) = self.place_of(token, &received)
                 {
-                    take(device, received.bytes);
+                    take(self, place, received.bytes);
                 }
             }
         }
@@ -204,15 +143,82 @@ impl Network {
         let index = token.0 as usize;
         match &self.lines {
             Lines::Spread(spread) => spread.sockets.get(index).map(|(socket, _)| socket),
-            Lines::Ports(ports) => ports.sockets.get(index),
+            Lines::Ports(ports) => ports.sockets.get(index)?.as_ref(),
         }
     }
 
-    fn device_of(&self, token: Token, received: &Received<'_>) -> Option<usize> {
+    fn place_of(&self, token: Token, received: &Received<'_>) -> Option<Place> {
         match &self.lines {
-            Lines::Spread(spread) => spread.device_of(received.local),
-            Lines::Ports(_) => Some(token.0 as usize),
+            Lines::Spread(_) => {
+                Some(Place { device: device_at(received.local)?, line: token.0 as u8 })
+            }
+            Lines::Ports(_) => Some(Place { device: token.0 as usize, line: 0 }),
         }
+    }
+}
+
+impl Wire for Network {
+    type Error = NetworkError;
+
+    fn lines(&self) -> u8 {
+        match &self.lines {
+            Lines::Spread(spread) => spread.sockets.len() as u8,
+            Lines::Ports(_) => 1,
+        }
+    }
+
+    fn open(&mut self, device: usize) -> Result<(), NetworkError> {
+        let Lines::Ports(ports) = &mut self.lines else { return Ok(()) };
+        let socket = ports.bind(self.server, device)?;
+        self.poller.add(&socket, Token(device as u32))?;
+        if ports.sockets.len() <= device {
+            ports.sockets.resize_with(device + 1, || None);
+        }
+        if let Some(place) = ports.sockets.get_mut(device) {
+            *place = Some(socket);
+        }
+        Ok(())
+    }
+
+    /// Where no other socket can be had the device keeps the old one.
+    fn reopen(&mut self, device: usize) {
+        let Lines::Ports(ports) = &mut self.lines else { return };
+        let Ok(socket) = ports.bind(self.server, device) else { return };
+        let Some(place) = ports.sockets.get_mut(device) else { return };
+        if self.poller.add(&socket, Token(device as u32)).is_ok() {
+            // A closed descriptor leaves the poller by itself.
+            *place = Some(socket);
+        }
+    }
+
+    fn send(&mut self, from: Place, fill: impl FnOnce(&mut Vec<u8>) -> bool) -> bool {
+        match &mut self.lines {
+            Lines::Spread(spread) => {
+                let line = usize::from(from.line);
+                let Some((socket, batch)) = spread.sockets.get_mut(line) else { return false };
+                if !fill(batch.buffer()) {
+                    return false;
+                }
+                batch.seal(self.server, Some(address_of(from.device)));
+                if batch.len() >= SEND_BATCH {
+                    self.traffic.add(batch.flush(socket));
+                }
+                true
+            }
+            Lines::Ports(ports) => {
+                let Some(Some(socket)) = ports.sockets.get(from.device) else { return false };
+                if !fill(ports.batch.buffer()) {
+                    return false;
+                }
+                ports.batch.seal(self.server, None);
+                self.traffic.add(ports.batch.flush(socket));
+                true
+            }
+        }
+    }
+
+    fn wall_micros(&self) -> i64 {
+        clock::wall_micros()
     }
 }
 
@@ -230,42 +236,19 @@ impl Spread {
             poller.add(&socket, Token(index as u32))?;
             sockets.push((socket, SendBatch::new()));
         }
-        Ok(Self { sockets, owners: Vec::new(), addresses: Vec::new() })
+        Ok(Self { sockets })
     }
+}
 
-    fn add_device(&mut self) {
-        let device = self.addresses.len() as u32;
-        let address = self.owners.len() as u32;
-        self.owners.push(device);
-        self.addresses.push(address);
-    }
+/// The address of a device of a spread fleet.
+fn address_of(device: usize) -> IpAddr {
+    IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS.wrapping_add(device as u32)))
+}
 
-    fn move_device(&mut self, device: usize) {
-        let next = self.owners.len() as u32;
-        if next > LAST_ADDRESS - FIRST_ADDRESS {
-            return;
-        }
-        let Some(address) = self.addresses.get_mut(device) else { return };
-        let old = std::mem::replace(address, next) as usize;
-        self.owners.push(device as u32);
-        if let Some(owner) = self.owners.get_mut(old) {
-            *owner = NOBODY;
-        }
-    }
-
-    fn line_of(&mut self, device: usize) -> Option<(&Socket, &mut SendBatch, IpAddr)> {
-        let address = *self.addresses.get(device)?;
-        let index = address as usize % self.sockets.len().max(1);
-        let (socket, batch) = self.sockets.get_mut(index)?;
-        Some((socket, batch, IpAddr::V4(Ipv4Addr::from(FIRST_ADDRESS + address))))
-    }
-
-    fn device_of(&self, local: IpAddr) -> Option<usize> {
-        let IpAddr::V4(local) = local else { return None };
-        let address = u32::from(local).checked_sub(FIRST_ADDRESS)?;
-        let owner = *self.owners.get(address as usize)?;
-        (owner != NOBODY).then_some(owner as usize)
-    }
+/// The device that has an address.
+fn device_at(address: IpAddr) -> Option<usize> {
+    let IpAddr::V4(address) = address else { return None };
+    Some(u32::from(address).checked_sub(FIRST_ADDRESS)? as usize)
 }
 
 impl Ports {

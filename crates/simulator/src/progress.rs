@@ -47,14 +47,28 @@ impl Progress {
 
 fn rates(before: &Snapshot, now: &Snapshot, span: Duration) -> String {
     let per_second = |new: u64, old: u64| (new.saturating_sub(old) as f64) / span.as_secs_f64();
-    let mut text = format!(
-        ", {:.0} notifications/s, {:.0}/{:.0} datagrams/s in/out",
-        per_second(now.notifications, before.notifications),
+    let mut text = String::new();
+    let rates = [
+        ("registrations", per_second(now.registrations, before.registrations)),
+        ("updates", per_second(now.updates, before.updates)),
+        ("notifications", per_second(now.notifications, before.notifications)),
+        ("retransmissions", per_second(now.retransmissions, before.retransmissions)),
+    ];
+    for (what, rate) in rates.into_iter().filter(|(_, rate)| *rate >= 0.5) {
+        text.push_str(&format!(", {rate:.0} {what}/s"));
+    }
+    text.push_str(&format!(
+        ", {:.0}/{:.0} datagrams/s in/out",
         per_second(now.datagrams_in, before.datagrams_in),
         per_second(now.datagrams_out, before.datagrams_out),
-    );
-    if now.unanswered > 0 {
-        text.push_str(&format!(", {} unanswered", now.unanswered));
+    ));
+    let mishaps = [
+        ("unanswered", now.unanswered),
+        ("not taken by the system", now.datagrams_dropped),
+        ("changes skipped", now.changes_skipped),
+    ];
+    for (what, number) in mishaps.into_iter().filter(|(_, number)| *number > 0) {
+        text.push_str(&format!(", {number} {what}"));
     }
     text
 }
@@ -69,5 +83,6 @@ mod tests {
         let now = Snapshot { notifications: 300, unanswered: 2, ..before };
         let text = rates(&before, &now, Duration::from_secs(2));
         assert!(text.contains("100 notifications/s") && text.ends_with("2 unanswered"), "{text}");
+        assert!(!text.contains("registrations"), "{text}");
     }
 }

@@ -1,11 +1,10 @@
 //! What a fleet counted, for a progress bar and for the end.
+//!
+//! Showing it is the job of [`crate::summary`].
 
-use std::fmt::{self, Write};
 use std::time::Duration;
 
-use crate::latency::Latency;
-
-/// The state of a fleet at one moment; everything but the first four members only grows.
+/// The state of a fleet, or of a group, at one moment. What is "now" may fall, the rest only grows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Snapshot {
     /// Since the fleet began.
@@ -34,6 +33,17 @@ pub struct Snapshot {
     pub unanswered: u64,
     /// Notifications sent.
     pub notifications: u64,
+    /// Those of them that the server has to acknowledge.
+    pub notifications_con: u64,
+    /// Those of them that it did acknowledge.
+    pub notifications_con_acked: u64,
+    /// Observations that the server ended by a Reset.
+    pub notifications_reset: u64,
+    /// Observations that ended because a notification was never acknowledged.
+    pub notifications_unacked: u64,
+    /// Changes of values that were left out because their time had passed: the simulator itself
+    /// was too slow.
+    pub changes_skipped: u64,
     /// Observations begun.
     pub observations: u64,
     /// Resources executed.
@@ -46,130 +56,63 @@ pub struct Snapshot {
     pub reboots: u64,
     /// Devices that have left, with or without the server's answer.
     pub left: u64,
+    /// Messages sent again because they were not acknowledged.
+    pub retransmissions: u64,
+    /// Datagrams that a scenario let get lost, of both directions.
+    pub lost_simulated: u64,
+    /// Changes of a source address that the device did not know of.
+    pub rebinds: u64,
+    /// Datagrams that came to an address that the device no longer has.
+    pub datagrams_to_old_address: u64,
+    /// Datagrams that came while the device was asleep, and did not reach it.
+    pub datagrams_while_asleep: u64,
     /// Datagrams received.
     pub datagrams_in: u64,
     /// Datagrams sent.
     pub datagrams_out: u64,
-    /// Datagrams that the system did not take.
+    /// Datagrams that the system did not take; only in the whole fleet's.
     pub datagrams_dropped: u64,
 }
 
-/// What a fleet did until its end.
-#[derive(Debug, Clone, Default)]
-pub struct Summary {
-    /// The last counts.
-    pub totals: Snapshot,
-    /// From the first Register of a device to its first 2.01.
-    pub registration: Latency,
-}
+impl Snapshot {
+    /// Adds what another group counted.
+    pub(crate) fn add(&mut self, other: &Self) {
+        self.elapsed = self.elapsed.max(other.elapsed);
+        self.count += other.count;
+        self.registered += other.registered;
+        self.observed += other.observed;
+        self.started += other.started;
+        self.answered += other.answered;
+        self.once_registered += other.once_registered;
+        self.registrations += other.registrations;
+        self.refused += other.refused;
+        self.updates += other.updates;
+        self.updates_refused += other.updates_refused;
+        self.unanswered += other.unanswered;
+        self.notifications += other.notifications;
+        self.notifications_con += other.notifications_con;
+        self.notifications_con_acked += other.notifications_con_acked;
+        self.notifications_reset += other.notifications_reset;
+        self.notifications_unacked += other.notifications_unacked;
+        self.changes_skipped += other.changes_skipped;
+        self.observations += other.observations;
+        self.executions += other.executions;
+        self.writes += other.writes;
+        self.instances += other.instances;
+        self.reboots += other.reboots;
+        self.left += other.left;
+        self.retransmissions += other.retransmissions;
+        self.lost_simulated += other.lost_simulated;
+        self.rebinds += other.rebinds;
+        self.datagrams_to_old_address += other.datagrams_to_old_address;
+        self.datagrams_while_asleep += other.datagrams_while_asleep;
+        self.datagrams_in += other.datagrams_in;
+        self.datagrams_out += other.datagrams_out;
+        self.datagrams_dropped += other.datagrams_dropped;
+    }
 
-impl Summary {
     /// Whether every device was registered at least once.
     pub const fn is_complete(&self) -> bool {
-        self.totals.once_registered == self.totals.count
-    }
-
-    /// One JSON object on one line; spans in microseconds.
-    pub fn to_json(&self) -> String {
-        let totals = &self.totals;
-        let micros = |share| {
-            self.registration
-                .quantile(share)
-                .map_or_else(|| "null".to_owned(), |span| span.as_micros().to_string())
-        };
-        let members = [
-            ("elapsed_us", totals.elapsed.as_micros().to_string()),
-            ("devices", totals.count.to_string()),
-            ("once_registered", totals.once_registered.to_string()),
-            ("registrations", totals.registrations.to_string()),
-            ("refused", totals.refused.to_string()),
-            ("updates", totals.updates.to_string()),
-            ("updates_refused", totals.updates_refused.to_string()),
-            ("unanswered", totals.unanswered.to_string()),
-            ("notifications", totals.notifications.to_string()),
-            ("observations", totals.observations.to_string()),
-            ("executions", totals.executions.to_string()),
-            ("writes", totals.writes.to_string()),
-            ("instances", totals.instances.to_string()),
-            ("reboots", totals.reboots.to_string()),
-            ("left", totals.left.to_string()),
-            ("datagrams_in", totals.datagrams_in.to_string()),
-            ("datagrams_out", totals.datagrams_out.to_string()),
-            ("datagrams_dropped", totals.datagrams_dropped.to_string()),
-            ("registration_p50_us", micros(0.5)),
-            ("registration_p99_us", micros(0.99)),
-            ("registration_max_us", micros(1.0)),
-        ];
-        let mut json = String::from("{");
-        for (index, (name, value)) in members.iter().enumerate() {
-            let comma = if index == 0 { "" } else { "," };
-            // Writing to a String cannot fail.
-            let _ = write!(json, "{comma}\"{name}\":{value}");
-        }
-        json.push('}');
-        json
-    }
-}
-
-/// For people: what they would ask first.
-impl fmt::Display for Summary {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let totals = &self.totals;
-        writeln!(
-            f,
-            "{} of {} devices were registered within {:.1} s",
-            totals.once_registered,
-            totals.count,
-            totals.elapsed.as_secs_f64()
-        )?;
-        writeln!(
-            f,
-            "registrations {} ({} refused), updates {} ({} refused), unanswered {}",
-            totals.registrations,
-            totals.refused,
-            totals.updates,
-            totals.updates_refused,
-            totals.unanswered
-        )?;
-        writeln!(
-            f,
-            "observations {}, notifications {}, executions {}, writes {}, reboots {}",
-            totals.observations,
-            totals.notifications,
-            totals.executions,
-            totals.writes,
-            totals.reboots
-        )?;
-        write!(
-            f,
-            "datagrams {} in, {} out, {} not taken by the system",
-            totals.datagrams_in, totals.datagrams_out, totals.datagrams_dropped
-        )?;
-        let quantile = |share| self.registration.quantile(share);
-        if let (Some(middle), Some(late)) = (quantile(0.5), quantile(0.99)) {
-            write!(f, "\nregistration took {middle:.1?} (median), {late:.1?} (99 %)")?;
-        }
-        Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_summary_reads_well_in_both_forms() {
-        let mut summary = Summary::default();
-        summary.totals.count = 2;
-        summary.totals.once_registered = 2;
-        assert!(summary.is_complete());
-        assert!(summary.to_json().contains("\"registration_p50_us\":null"));
-        summary.registration.record(Duration::from_micros(100));
-        let json = summary.to_json();
-        assert!(json.starts_with("{\"elapsed_us\":0,\"devices\":2,"), "{json}");
-        assert!(json.ends_with('}') && !json.contains("null"), "{json}");
-        assert!(summary.to_string().starts_with("2 of 2 devices were registered"));
-        summary.totals.count = 3;
-        assert!(!summary.is_complete());
+        self.once_registered == self.count
     }
 }

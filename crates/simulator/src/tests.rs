@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 use coap::{Code, Message, MessageId, OptionList, Token, Type};
 use lwm2m::Models;
 
-use crate::{FleetConfig, FleetError, Leave, Snapshot, Sources, Start, Summary, run};
+use crate::{FleetConfig, FleetError, Group, Leave, Notify, Ramp, Snapshot, Sources, Start};
+use crate::{Summary, run};
 
 /// What the server saw.
 #[derive(Debug, Default)]
@@ -154,12 +155,20 @@ fn encode_with(
     datagram
 }
 
-fn config(server: &Server, count: usize) -> FleetConfig {
+fn group(count: usize) -> Group {
+    let every = Some(Duration::from_millis(100).into());
+    Group { notify: Notify { every, ..Notify::default() }, ..Group::new(count) }
+}
+
+fn of(server: &Server, group: Group) -> FleetConfig {
     FleetConfig {
-        change_every: Some(Duration::from_millis(100)),
-        rate: 10_000,
-        ..FleetConfig::new(server.address, count, Arc::new(Models::builtin()))
+        ramp: Ramp::Constant { rate: 10_000 },
+        ..FleetConfig::of(server.address, group, Arc::new(Models::builtin()))
     }
+}
+
+fn config(server: &Server, count: usize) -> FleetConfig {
+    of(server, group(count))
 }
 
 /// Runs a fleet until the condition holds, at most ten seconds.
@@ -218,7 +227,7 @@ fn ipv6_servers_are_reached() {
 fn confirmable_notifications_go_on_after_their_acknowledgement() {
     let server = Server::start("127.0.0.1:0", Manner::Observes);
     let mut config = config(&server, 5);
-    config.notifications = device::Reliability::Confirmable;
+    config.groups[0].notify.con = 1.0;
     let summary = run_until(config, |now| now.notifications >= 50);
     server.end();
     assert!(summary.totals.notifications >= 50, "{summary}");
@@ -229,7 +238,7 @@ fn confirmable_notifications_go_on_after_their_acknowledgement() {
 fn values_may_wait_until_everybody_is_observed() {
     let server = Server::start("127.0.0.1:0", Manner::Refuses);
     let mut waiting = config(&server, 5);
-    waiting.start = Start::WhenObserved;
+    waiting.groups[0].notify.start = Start::WhenObserved;
     waiting.duration = Some(Duration::from_millis(300));
     let summary = run_until(waiting, |_| false);
     server.end();
@@ -238,7 +247,7 @@ fn values_may_wait_until_everybody_is_observed() {
     assert!(!summary.is_complete());
     let server = Server::start("127.0.0.1:0", Manner::Observes);
     let mut ready = config(&server, 5);
-    ready.start = Start::WhenObserved;
+    ready.groups[0].notify.start = Start::WhenObserved;
     let summary = run_until(ready, |now| now.notifications >= 10);
     server.end();
     assert!(summary.totals.notifications >= 10, "{summary}");
@@ -259,7 +268,7 @@ fn a_fleet_may_vanish_and_ends_by_itself() {
     let server = Server::start("127.0.0.1:0", Manner::Observes);
     let mut config = config(&server, 3);
     config.leave = Leave::Vanish;
-    config.update_every = Some(Duration::from_millis(50));
+    config.groups[0].update_every = Some(Duration::from_millis(50).into());
     config.duration = Some(Duration::from_millis(400));
     let stop = AtomicBool::new(false);
     let summary = run(config, &stop, |_| {}).unwrap();

@@ -10,12 +10,14 @@
 mod addr;
 mod heap;
 mod poll;
+mod process;
 mod recv;
 mod send;
 mod socket;
 
 pub use heap::{give_back_free_pages, heap_in_use};
 pub use poll::{Poller, Registrar, Token, Waker};
+pub use process::cpu_time;
 pub use recv::{Received, RecvBatch};
 pub use send::{SendBatch, SendReport};
 pub use socket::{BindError, Probe, Socket, SocketOptions, bind, bind_group};
