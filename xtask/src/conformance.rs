@@ -1,6 +1,7 @@
 //! `cargo xtask conformance`: spec/conformance.toml says which test proves which requirement, and
-//! spec/emqx-defects.toml which proves that a defect of EMQX's gateway is absent; this proves that
-//! those tests exist, and that they ran.
+//! spec/emqx-defects.toml which proves that a defect of EMQX's gateway is absent, and
+//! spec/emqx-contract.toml which prove that it is replaced, rule by rule; this proves that those
+//! tests exist, and that they ran.
 //!
 //! A test is named as in the log of a run: target, `::`, name (`coap::message::tests::x`; for a
 //! file below `tests/` the target is the file). Tests that cover a fact of the list of protocol
@@ -17,8 +18,12 @@ use serde::Deserialize;
 use crate::files;
 use listing::Outcome;
 
-/// What the specifications require, and what users of EMQX's gateway miss.
-const FILES: [&str; 2] = ["spec/conformance.toml", "spec/emqx-defects.toml"];
+/// What the specifications require, what users of EMQX's gateway miss, and what it does.
+const FILES: [&str; 3] =
+    ["spec/conformance.toml", "spec/emqx-defects.toml", "spec/emqx-contract.toml"];
+
+/// Where the tables are whose rows the lists name.
+const TABLES: &str = "crates/gateway/tests/contract";
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -48,6 +53,32 @@ struct Requirement {
     /// The test or tests that prove it.
     #[serde(default)]
     test: Tests,
+    /// Tables of the contract tests, which are played in both profiles.
+    #[serde(default)]
+    both: Vec<String>,
+    /// Rows of these tables, or values in them, as texts of the source.
+    #[serde(default)]
+    rows: Vec<String>,
+}
+
+impl Requirement {
+    /// Every test that proves it.
+    fn tests(&self) -> Vec<String> {
+        let played = |table: &String| PROFILES.map(|name| format!("contract::{table}::{name}"));
+        self.test.0.iter().cloned().chain(self.both.iter().flat_map(played)).collect()
+    }
+}
+
+const PROFILES: [&str; 2] = ["emqx4", "emqx5"];
+
+/// What is held against the lists.
+struct Found {
+    /// Tests, and how they ended.
+    tests: BTreeMap<String, Outcome>,
+    /// Facts, and the tests that name them.
+    facts: BTreeMap<u32, BTreeSet<String>>,
+    /// The source of the tables.
+    tables: String,
 }
 
 #[derive(Clone, Copy, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
@@ -83,11 +114,11 @@ pub(crate) fn command(root: &Path, log: Option<&Path>) -> Result<(), String> {
         Some(log) => listing::from_log(&files::read(log)?),
         None => listing::from_binaries(root)?,
     };
-    let facts = facts::scan(root)?;
+    let found = Found { tests: existing, facts: facts::scan(root)?, tables: tables(root)? };
     let mut count = 0;
     for file in FILES {
         let conformance = parse(file, &files::read(&root.join(file))?)?;
-        let problems = check(&conformance, &existing, &facts);
+        let problems = check(&conformance, &found);
         for problem in &problems {
             println!("{file}: {problem}");
         }
@@ -107,15 +138,16 @@ pub(crate) fn print_facts(root: &Path) -> Result<(), String> {
     Ok(())
 }
 
+fn tables(root: &Path) -> Result<String, String> {
+    let sources = files::read_all(&root.join(TABLES), &["rs"])?;
+    Ok(sources.into_iter().map(|source| source.text).collect())
+}
+
 fn parse(file: &str, text: &str) -> Result<Conformance, String> {
     toml::from_str(text).map_err(|error| format!("{file}: {error}"))
 }
 
-fn check(
-    conformance: &Conformance,
-    existing: &BTreeMap<String, Outcome>,
-    facts: &BTreeMap<u32, BTreeSet<String>>,
-) -> Vec<String> {
+fn check(conformance: &Conformance, all: &Found) -> Vec<String> {
     let mut problems = Vec::new();
     let mut ids = BTreeSet::new();
     for requirement in &conformance.requirement {
@@ -123,7 +155,7 @@ fn check(
         if !ids.insert(id.as_str()) {
             problems.push(format!("{id}: there is another entry of this id"));
         }
-        let found = check_entry(requirement, existing, facts);
+        let found = check_entry(requirement, all);
         problems.extend(found.into_iter().map(|problem| format!("{id}: {problem}")));
     }
     match required_facts(&conformance.facts) {
@@ -138,13 +170,9 @@ fn check(
     problems
 }
 
-fn check_entry(
-    requirement: &Requirement,
-    existing: &BTreeMap<String, Outcome>,
-    facts: &BTreeMap<u32, BTreeSet<String>>,
-) -> Vec<String> {
+fn check_entry(requirement: &Requirement, all: &Found) -> Vec<String> {
     let mut problems = Vec::new();
-    let tests = &requirement.test.0;
+    let tests = requirement.tests();
     if requirement.section.is_empty() {
         problems.push("has no section".to_owned());
     }
@@ -155,13 +183,16 @@ fn check_entry(
         problems.push("is not done and has no reason".to_owned());
     }
     for test in tests {
-        match existing.get(test) {
+        match all.tests.get(&test) {
             Some(Outcome::Passed) => {}
             Some(outcome) => problems.push(format!("{test} {outcome}")),
             None => problems.push(format!("{test} does not exist or did not run")),
         }
     }
-    problems.extend(check_fact(requirement, facts));
+    let is_there = |row: &&String| all.tables.contains(&format!("\"{row}\""));
+    let gone = requirement.rows.iter().filter(|row| !is_there(row));
+    problems.extend(gone.map(|row| format!("no table has a row \"{row}\"")));
+    problems.extend(check_fact(requirement, &all.facts));
     problems
 }
 
@@ -212,11 +243,13 @@ mod tests {
     fn problems(text: &str) -> Vec<String> {
         let existing = BTreeMap::from([
             (TEST.to_owned(), Outcome::Passed),
+            ("contract::table::emqx4".to_owned(), Outcome::Passed),
             ("coap::tests::broken".to_owned(), Outcome::Failed),
             ("coap::tests::left_out".to_owned(), Outcome::Ignored),
         ]);
         let facts = BTreeMap::from([(26, BTreeSet::from([TEST.to_owned()]))]);
-        check(&parse("test", text).unwrap(), &existing, &facts)
+        let tables = r#"("a row", one)"#.to_owned();
+        check(&parse("test", text).unwrap(), &Found { tests: existing, facts, tables })
     }
 
     fn entry(id: &str, rest: &str) -> String {
@@ -237,6 +270,18 @@ mod tests {
         assert_eq!(
             problems(&entry("dedup", "status = \"done\"")),
             ["dedup: is done but names no test"]
+        );
+    }
+
+    #[test]
+    fn a_table_is_played_in_both_profiles_and_has_its_rows() {
+        let rest = "status = \"done\"\nboth = [\"table\"]\nrows = [\"a row\", \"row\"]";
+        assert_eq!(
+            problems(&entry("rule", rest)),
+            [
+                "rule: contract::table::emqx5 does not exist or did not run",
+                "rule: no table has a row \"row\""
+            ]
         );
     }
 
@@ -270,9 +315,10 @@ mod tests {
         let root = files::workspace_root();
         for file in FILES {
             let conformance = parse(file, &files::read(&root.join(file)).unwrap()).unwrap();
-            let named = conformance.requirement.iter().flat_map(|requirement| &requirement.test.0);
-            let existing = named.map(|test| (test.clone(), Outcome::Passed)).collect();
-            let problems = check(&conformance, &existing, &facts::scan(&root).unwrap());
+            let named = conformance.requirement.iter().flat_map(Requirement::tests);
+            let tests = named.map(|test| (test, Outcome::Passed)).collect();
+            let (facts, tables) = (facts::scan(&root).unwrap(), tables(&root).unwrap());
+            let problems = check(&conformance, &Found { tests, facts, tables });
             assert!(problems.is_empty(), "{file}\n{}\n", problems.join("\n"));
         }
     }

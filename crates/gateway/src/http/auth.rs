@@ -65,7 +65,7 @@ impl fmt::Display for Caller {
     }
 }
 
-/// As [`require_access`] found out; local where it does not stand in front.
+/// As `require_access` found out; local where it does not stand in front.
 impl<S: Sync> FromRequestParts<S> for Caller {
     type Rejection = Infallible;
 

@@ -119,6 +119,12 @@ fn texts(profile: Profile) {
             one("/32000/0/1", json!("AQ==")),
         ),
         ("links for a read", "/3/0", "2.05 link </3/0>", UNREADABLE),
+        (
+            "a text that is no UTF-8",
+            "/3/0/0",
+            "2.05 ct=0 hex 41 FF",
+            one("/3/0/0", json!("A\u{fffd}")),
+        ),
         ("application/json", "/3/0/0", "2.05 ct=50 hex 7B 7D", UNREADABLE),
         (
             "a format that nobody knows",
@@ -187,6 +193,50 @@ fn tlv(profile: Profile) {
             "/3",
             "2.05 tlv 03 00 C1 09 64 03 01 C1 09 32",
             some(json!([{"path": "3/0/9", "value": 100}, {"path": "3/1/9", "value": 50}])),
+        ),
+        (
+            "several object instances of a read of one",
+            "/3/0",
+            "2.05 tlv 03 00 C1 09 64 03 01 C1 09 32",
+            some(json!([{"path": "3/0/9", "value": 100}, {"path": "3/1/9", "value": 50}])),
+        ),
+        (
+            "one object instance keeps the instance of a read of a resource",
+            "/3303/0/5701",
+            "2.05 tlv 04 01 E1 16 45 43",
+            one("/3303/0/5701", json!("C")),
+        ),
+        (
+            "several resources of a read of one have the instance of the request",
+            "/3/0/0",
+            "2.05 tlv C3 00 45 4D 51 C1 09 64",
+            some(json!([{"path": "/3/0/0", "value": "EMQ"}, {"path": "/3/0/9", "value": 100}])),
+        ),
+        (
+            "a multiple resource first, then another one",
+            "/3/0",
+            "2.05 tlv 86 06 41 00 01 41 01 05 C1 09 64",
+            some(json!([{"path": "/3/0/6/0", "value": 1}, {"path": "/3/0/6/1", "value": 5},
+                        {"path": "/3/0/9", "value": 100}])),
+        ),
+        // Devices leave wrappers out (fact 57), where EMQX gives 4.00.
+        (
+            "resources of an object that has one instance",
+            "/3",
+            "2.05 tlv C3 00 45 4D 51 C1 09 64",
+            some(json!([{"path": "/3/0/0", "value": "EMQ"}, {"path": "/3/0/9", "value": 100}])),
+        ),
+        (
+            "a resource of an object that may have several",
+            "/3303",
+            "2.05 tlv E1 16 45 43",
+            UNREADABLE,
+        ),
+        (
+            "a resource for a resource instance",
+            "/3/0/6/1",
+            "2.05 tlv C1 06 05",
+            one("/3/0/6/1", json!(5)),
         ),
         ("an empty object instance", "/3303", "2.05 tlv 00 00", some(json!([]))),
         ("an empty multiple resource", "/3/0/6", "2.05 tlv 80 06", some(json!([]))),

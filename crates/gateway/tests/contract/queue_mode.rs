@@ -119,6 +119,9 @@ fn signs_of_queue_mode(device: &mut Device<'_>) {
         (&["b=U"], false),
         (&["b=U", "apn=psmA.eDRX0.ctnb"], apn),
         (&["b=U", "apn=Ctnb"], apn),
+        (&["b=U", "apn=psmC.eDRX0.ctnb"], apn),
+        (&["b=U", "apn=psmF.eDRXC.ctnb"], apn),
+        (&["b=U", "apn=internet"], false),
     ];
     // All of them at once: the wait is long.
     let mut devices: Vec<_> = rows

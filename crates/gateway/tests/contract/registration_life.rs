@@ -21,6 +21,8 @@ fn lives(profile: Profile) {
         ("a repeated message id repeats the answer and publishes nothing", a_repetition),
         ("a Content-Format of 0 or none does not matter", any_content_format),
         ("a Register in 64-byte blocks", a_register_in_blocks),
+        ("an Update in 64-byte blocks", an_update_in_blocks),
+        ("Update and Deregister in NON are answered with NON", other_non_requests),
         ("a second Register gets a new location and replaces the data", a_second_register),
         ("the same name from elsewhere ends the old registration", a_second_address),
         ("two names at one address are two devices", two_names),
@@ -92,6 +94,43 @@ fn a_register_in_blocks(device: &mut Device<'_>) {
     }
     let published = device.published();
     assert_eq!(published.json["data"]["objectList"].as_array().unwrap().len(), 40);
+}
+
+fn an_update_in_blocks(device: &mut Device<'_>) {
+    device.register(&[], LINKS);
+    device.published();
+    let links: Vec<String> = (0..20).map(|instance| format!("</3303/{instance}>")).collect();
+    let payload = links.join(",").into_bytes();
+    let blocks: Vec<&[u8]> = payload.chunks(64).collect();
+    for (number, block) in (0..).zip(&blocks) {
+        let last = number + 1 == u32::try_from(blocks.len()).unwrap();
+        let option = number << 4 | u32::from(!last) << 3 | 2;
+        let request = device.request(POST, &device.location).queries(&["lt=60"]);
+        let answer = device.ask(&request.uint(BLOCK1, option).body(block));
+        assert_eq!(code_name(answer.code), if last { "2.04" } else { "2.31" });
+    }
+    let published = device.published();
+    assert_eq!(
+        (&published.json["msgType"], &published.json["data"]["lt"]),
+        (&json!("update"), &json!(60))
+    );
+    assert_eq!(published.json["data"]["objectList"].as_array().unwrap().len(), 20);
+    device.expect_nothing();
+}
+
+fn other_non_requests(device: &mut Device<'_>) {
+    device.register(&[], LINKS);
+    device.published();
+    for (code, answer) in [(POST, "2.04"), (DELETE, "2.02"), (DELETE, "4.04")] {
+        let request = Message { kind: NON, ..device.request(code, &device.location) };
+        device.send(&request);
+        let answered = device.receive();
+        assert_eq!((answered.kind, answered.shown().as_str()), (NON, answer));
+        assert_eq!(answered.token, request.token);
+        if answer == "2.04" && device.profile() == Profile::Emqx5 {
+            device.published();
+        }
+    }
 }
 
 fn a_second_register(device: &mut Device<'_>) {

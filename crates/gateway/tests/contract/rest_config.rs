@@ -210,6 +210,13 @@ fn refusals(profile: Profile) {
         },
     );
     unknown_listeners(&api);
+    for path in ["/coap", "/stomp"] {
+        assert_eq!(api.get(path).refusal().0, 404, "{path}");
+        assert_eq!(api.put_json(path, &json!({})).refusal().0, 404, "{path}");
+        let enable = api.put_json(&format!("{path}/enable/true"), &Json::Null);
+        assert_eq!(enable.refusal().0, 404, "{path}");
+        assert_eq!(api.get(&format!("{path}/clients")).refusal().0, 404, "{path}");
+    }
     assert_eq!(api.get("/lwm2m").json, before);
 }
 
