@@ -60,6 +60,11 @@ impl<K: Copy> TimerWheel<K> {
         }
     }
 
+    /// An empty wheel with room for that many deadlines.
+    pub fn with_capacity(deadlines: usize) -> Self {
+        Self { entries: Vec::with_capacity(deadlines), ..Self::new() }
+    }
+
     /// Number of deadlines that have not been polled.
     pub const fn len(&self) -> usize {
         self.len
@@ -116,7 +121,12 @@ impl<K: Copy> TimerWheel<K> {
             *slot = entry;
             return Some(index);
         }
-        let index = u32::try_from(self.entries.len()).ok().filter(|&index| index != NIL)?;
+        let len = self.entries.len();
+        let index = u32::try_from(len).ok().filter(|&index| index != NIL)?;
+        if len == self.entries.capacity() && len >= GROWTH_SMALL {
+            // Doubling would cost a wheel of a million deadlines as much again for a few more.
+            self.entries.reserve_exact(len / 8);
+        }
         self.entries.push(entry);
         Some(index)
     }
@@ -218,6 +228,9 @@ const PLACE_BITS: u32 = 6;
 
 /// 9 levels of 6 bits: more than the 51 bits of the largest tick.
 const LEVELS: usize = 9;
+
+/// From so many entries on the wheel grows by an eighth: 24 KiB at most.
+const GROWTH_SMALL: usize = 1024;
 
 /// Entries that an idle wheel keeps: 6 KiB at most.
 const KEPT_ENTRIES: usize = 256;

@@ -136,6 +136,10 @@ impl AttributeTable {
         self.0.retain(|(at, _)| !at.starts_with(prefix));
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         self.0 = Vec::new();
     }

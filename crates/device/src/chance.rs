@@ -14,6 +14,11 @@ impl Chance {
         Self(seed)
     }
 
+    /// What [`Chance::seeded`] goes on from.
+    pub(crate) const fn state(&self) -> u64 {
+        self.0
+    }
+
     pub(crate) fn next_u64(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;

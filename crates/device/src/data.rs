@@ -49,6 +49,16 @@ impl Data {
         Self { profile, habits, tree, attributes: AttributeTable::default(), now: Instant::ZERO }
     }
 
+    /// The data of another device, as it begins.
+    pub(crate) fn become_of(&mut self, profile: &Arc<Profile>, habits: Habits) {
+        self.tree.begin_with(&profile.objects);
+        if !Arc::ptr_eq(&self.profile, profile) {
+            self.profile = Arc::clone(profile);
+        }
+        self.habits = habits;
+        self.attributes.clear();
+    }
+
     /// Which format a path is answered in; 4.06 when the wanted one cannot be had.
     pub(crate) fn choose_format(
         &self,

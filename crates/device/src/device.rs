@@ -16,6 +16,7 @@ use crate::event::{Event, ObservationEnd};
 use crate::firmware::{Firmware, Step};
 use crate::habits::Habits;
 use crate::messages::{Messages, Outgoing, Purpose};
+use crate::name::{Name, Written};
 use crate::observe::Observation;
 use crate::profile::Profile;
 use crate::registration::State;
@@ -29,7 +30,7 @@ use crate::requests::OwnRequest;
 /// at the time that [`Device::poll_timeout`] says.
 #[derive(Debug, Clone)]
 pub struct Device {
-    pub(crate) endpoint: Box<str>,
+    pub(crate) endpoint: Name,
     pub(crate) data: Data,
     pub(crate) chance: Chance,
     pub(crate) messages: Messages,
@@ -88,15 +89,26 @@ impl Device {
 
     /// The same with habits of its own.
     pub fn with_habits(
-        endpoint: &str,
+        endpoint: impl Into<Name>,
         profile: Arc<Profile>,
         habits: Habits,
         seed: u64,
         now: Instant,
     ) -> Self {
-        let mut chance = Chance::seeded(seed);
-        let mut device = Self {
-            endpoint: endpoint.into(),
+        let mut device = Self::off(endpoint.into(), profile, habits, Chance::seeded(seed));
+        device.register(now);
+        device
+    }
+
+    /// A device that has not begun.
+    pub(crate) fn off(
+        endpoint: Name,
+        profile: Arc<Profile>,
+        habits: Habits,
+        mut chance: Chance,
+    ) -> Self {
+        Self {
+            endpoint,
             messages: Messages::new(chance.next_u16()),
             next_observe: profile.first_observe,
             data: Data::new(profile, habits),
@@ -111,14 +123,16 @@ impl Device {
             firmware: Firmware::Idle,
             delayed: Vec::new(),
             events: VecDeque::new(),
-        };
-        device.register(now);
-        device
+        }
     }
 
     /// The endpoint name.
-    pub fn endpoint(&self) -> &str {
-        &self.endpoint
+    pub fn endpoint(&self) -> String {
+        self.written_name().to_string()
+    }
+
+    pub(crate) fn written_name(&self) -> Written<'_> {
+        Written { name: &self.endpoint, prefix: &self.data.profile.prefix }
     }
 
     /// What the device has in common with its fleet.
@@ -172,11 +186,7 @@ impl Device {
 
     /// What happened since the last call.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.events.pop_front();
-        if self.events.is_empty() {
-            self.events = VecDeque::new();
-        }
-        event
+        self.events.pop_front()
     }
 
     /// When [`Device::handle_timeout`] has something to do; `None`: not before the next input.
@@ -270,7 +280,6 @@ impl Device {
     pub fn memory_bytes(&self) -> usize {
         let request = self.request.as_ref().map_or(0, |_| size_of::<OwnRequest>());
         size_of::<Self>()
-            + self.endpoint.len()
             + self.data.tree.heap_bytes()
             + self.messages.heap_bytes()
             + self.observations.capacity() * size_of::<Observation>()

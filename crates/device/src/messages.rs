@@ -74,7 +74,7 @@ enum Wait {
 
 /// The answer to a request, for when the request is repeated.
 #[derive(Debug, Clone)]
-struct Remembered {
+pub(crate) struct Remembered {
     id: MessageId,
     until: Instant,
     /// Empty: the request was not answered.
@@ -89,6 +89,42 @@ impl Messages {
             awaiting: Vec::new(),
             remembered: VecDeque::new(),
             repetitions: 0,
+        }
+    }
+
+    /// Begins anew, as somebody who has nothing open; keeps the memory.
+    pub(crate) fn restart(&mut self, next_id: u16) {
+        self.next_id = next_id;
+        self.outbox.clear();
+        self.awaiting.clear();
+        self.remembered.clear();
+        self.repetitions = 0;
+    }
+
+    /// Whether nothing waits to leave or to be answered, and nobody has to be told of repetitions.
+    pub(crate) fn can_rest(&self) -> bool {
+        self.outbox.is_empty() && self.awaiting.is_empty() && self.repetitions == 0
+    }
+
+    pub(crate) const fn next_id(&self) -> u16 {
+        self.next_id
+    }
+
+    /// When the next answer can be forgotten.
+    pub(crate) fn forget_at(&self) -> Option<Instant> {
+        self.remembered.front().map(|entry| entry.until)
+    }
+
+    pub(crate) fn take_remembered(&mut self) -> VecDeque<Remembered> {
+        if self.remembered.is_empty() {
+            return VecDeque::new();
+        }
+        std::mem::take(&mut self.remembered)
+    }
+
+    pub(crate) fn put_remembered(&mut self, remembered: VecDeque<Remembered>) {
+        if !remembered.is_empty() {
+            self.remembered = remembered;
         }
     }
 

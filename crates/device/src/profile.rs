@@ -16,6 +16,8 @@ use crate::tree::{Defaults, Slot};
 /// What all devices of a fleet have in common. Shared behind an `Arc`; see [`Profile::new`].
 #[derive(Debug, Clone)]
 pub struct Profile {
+    /// What numbered names begin with; see [`crate::Name`].
+    pub prefix: String,
     /// The version that `lwm2m=` states.
     pub version: Version,
     /// What `lt=` states, in seconds; `None` leaves it out, which means 86400.
@@ -226,6 +228,7 @@ impl Profile {
     /// server does not choose.
     pub fn new(version: Version, models: Arc<Models>) -> Self {
         Self {
+            prefix: String::new(),
             version,
             lifetime: Some(300),
             binding: Some("U".to_owned()),

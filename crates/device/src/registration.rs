@@ -10,6 +10,7 @@ use lwm2m::Path;
 use crate::block;
 use crate::device::Device;
 use crate::event::{Event, ObservationEnd};
+use crate::location::Location;
 use crate::messages::{Outgoing, Purpose};
 use crate::profile::Reboot;
 use crate::requests::{self, Kind, OwnRequest, Progress, Updated};
@@ -28,7 +29,7 @@ pub(crate) enum State {
     Registering {
         failures: u8,
     },
-    Registered(Box<Registered>),
+    Registered(Registered),
     /// Deregister is on its way.
     Leaving {
         then: Afterwards,
@@ -43,9 +44,9 @@ pub(crate) enum State {
 /// A registration that the server took.
 #[derive(Debug, Clone)]
 pub(crate) struct Registered {
-    location: OptionList,
-    update_at: Instant,
-    changed: Updated,
+    pub(crate) location: Location,
+    pub(crate) update_at: Instant,
+    pub(crate) changed: Updated,
 }
 
 /// What follows when the device has left.
@@ -95,7 +96,7 @@ impl Device {
     /// Where the registration is, e.g. `/rd/4XyZ`.
     pub fn location(&self) -> Option<String> {
         match &self.state {
-            State::Registered(registered) => Some(requests::location_text(&registered.location)),
+            State::Registered(registered) => Some(registered.location.text()),
             _ => None,
         }
     }
@@ -201,7 +202,8 @@ impl Device {
         // leaves, since the server may observe before its 2.01 arrives.
         self.messages.end_all();
         self.end_observations(ObservationEnd::Registration);
-        let (options, body) = requests::register(&self.data, &self.endpoint);
+        let name = self.written_name().to_string();
+        let (options, body) = requests::register(&self.data, &name);
         self.state = State::Registering { failures };
         self.start_request(now, Kind::Register, options, body);
     }
@@ -243,15 +245,15 @@ impl Device {
     }
 
     fn on_register_answer(&mut self, now: Instant, answer: &Message<'_>) {
-        let location = requests::location_of(answer);
+        let location = Location::of(answer);
         if !answer.code.is_success() || location.is_empty() {
             self.emit(Event::RegistrationRefused { code: answer.code });
             return self.retry_later(now, answer.options.max_age());
         }
-        self.emit(Event::Registered { location: requests::location_text(&location) });
+        self.emit(Event::Registered { location: location.text() });
         let update_at = now + self.data.habits.update_interval(self.data.lifetime());
         let changed = Updated::default();
-        self.state = State::Registered(Box::new(Registered { location, update_at, changed }));
+        self.state = State::Registered(Registered { location, update_at, changed });
     }
 
     fn on_update_answer(&mut self, now: Instant, code: Code) {
@@ -297,7 +299,7 @@ impl Device {
         };
         self.forget_server();
         self.state = State::Leaving { then };
-        let options = requests::deregister(&location);
+        let options = location.uri_path();
         self.start_request(now, Kind::Deregister, options, Vec::new());
     }
 

@@ -8,6 +8,7 @@ use lwm2m::{Format, Path, Version};
 
 use crate::block::Block;
 use crate::data::Data;
+use crate::location::Location;
 use crate::profile::{QueueMode, RootLink};
 
 /// What a request is for.
@@ -150,12 +151,8 @@ pub(crate) struct Updated {
 }
 
 /// Options and body of Update: only what changed, OMA Core 6.2.2.
-pub(crate) fn update(
-    data: &Data,
-    location: &OptionList,
-    changed: Updated,
-) -> (OptionList, Vec<u8>) {
-    let mut options = at_location(location);
+pub(crate) fn update(data: &Data, location: &Location, changed: Updated) -> (OptionList, Vec<u8>) {
+    let mut options = location.uri_path();
     let mut body = Vec::new();
     if changed.objects {
         if let Some(format) = data.profile.register_format {
@@ -174,39 +171,11 @@ pub(crate) fn update(
     (options, body)
 }
 
-/// Options of Deregister: OMA Core 6.2.3.
-pub(crate) fn deregister(location: &OptionList) -> OptionList {
-    at_location(location)
-}
-
 /// Options of Send: OMA Core 6.4.6. Its path is the server's, without the alternate path.
 pub(crate) fn send(format: Format) -> OptionList {
     let mut options = OptionList::new();
     options.uri_path("dp");
     options.content_format(format.0);
-    options
-}
-
-/// The Location-Path of an answer, as kept by the device.
-pub(crate) fn location_of(answer: &Message<'_>) -> OptionList {
-    let mut location = OptionList::new();
-    for segment in answer.options.location_path() {
-        location.push(OptionNumber::LOCATION_PATH, segment);
-    }
-    location
-}
-
-/// The Location-Path as text, for people.
-pub(crate) fn location_text(location: &OptionList) -> String {
-    let segments = location.iter().map(|(_, segment)| String::from_utf8_lossy(segment));
-    segments.map(|segment| format!("/{segment}")).collect()
-}
-
-fn at_location(location: &OptionList) -> OptionList {
-    let mut options = OptionList::new();
-    for (_, segment) in location.iter() {
-        options.push(OptionNumber::URI_PATH, segment);
-    }
     options
 }
 

@@ -75,12 +75,15 @@ impl Defaults {
     }
 }
 
+/// What differs at a path; `None`: the default is gone.
+pub(crate) type Change = (Path, Option<Slot>);
+
 /// The data of one device.
 #[derive(Debug, Clone)]
 pub(crate) struct Tree {
     defaults: Arc<Defaults>,
-    /// What differs, ascending by path; `None`: the default is gone.
-    changes: Vec<(Path, Option<Slot>)>,
+    /// What differs, ascending by path.
+    changes: Vec<Change>,
 }
 
 impl Tree {
@@ -91,6 +94,32 @@ impl Tree {
     /// Forgets every difference.
     pub(crate) fn reset(&mut self) {
         self.changes = Vec::new();
+    }
+
+    /// The same, and keeps the memory.
+    pub(crate) fn forget(&mut self) {
+        self.changes.clear();
+    }
+
+    /// What differs, ascending by path.
+    pub(crate) fn changes(&self) -> &[Change] {
+        &self.changes
+    }
+
+    pub(crate) fn take_changes(&mut self) -> Vec<Change> {
+        std::mem::take(&mut self.changes)
+    }
+
+    pub(crate) fn put_changes(&mut self, changes: Vec<Change>) {
+        self.changes = changes;
+    }
+
+    /// Forgets every difference, from these defaults.
+    pub(crate) fn begin_with(&mut self, defaults: &Arc<Defaults>) {
+        self.changes.clear();
+        if !Arc::ptr_eq(&self.defaults, defaults) {
+            self.defaults = Arc::clone(defaults);
+        }
     }
 
     pub(crate) fn slot(&self, path: &Path) -> Option<&Slot> {
@@ -162,7 +191,7 @@ impl Tree {
 
     /// Bytes on the heap that this device alone uses for its data, roughly.
     pub(crate) fn heap_bytes(&self) -> usize {
-        self.changes.capacity() * size_of::<(Path, Option<Slot>)>()
+        self.changes.capacity() * size_of::<Change>()
     }
 
     fn default_slot(&self, path: &Path) -> Option<&Slot> {

@@ -316,6 +316,7 @@ impl Group {
     /// What the devices have in common. `epoch_ms`: the wall-clock time at the origin of the clock.
     pub(crate) fn profile(&self, models: &Arc<Models>, epoch_ms: Option<i64>) -> Arc<Profile> {
         let mut profile = Profile::new(self.version, Arc::clone(models));
+        profile.prefix.clone_from(&self.prefix);
         profile.epoch_ms = epoch_ms;
         if let Some(reboot) = self.reboot {
             profile.reboot_time = reboot.away;

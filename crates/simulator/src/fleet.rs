@@ -11,14 +11,15 @@ mod ramp;
 use coap::wheel::TimerWheel;
 use coap::{Duration, Instant};
 
-use crate::config::{FleetConfig, Leave, Ramp, Start};
+use crate::config::{FleetConfig, Leave, Ramp, Signal, Start};
 use crate::latency::Latency;
 use crate::plan::{Kind, Plan};
 use crate::stats::Snapshot;
 use crate::summary::Summary;
+use crate::values;
 use crate::wire::{Place, Wire};
 
-use member::{Member, Outcome};
+use member::{Busy, Flag, Member, NEVER, Outcome, Pool};
 pub(crate) use ramp::time_to_leave;
 
 /// Timers that are served in one go, so that answers are not kept waiting.
@@ -31,9 +32,10 @@ pub(crate) struct Fleet {
     leave: Leave,
     /// The addresses that a device can have, in turn.
     lines: u8,
-    /// By number; `None`: not begun.
-    members: Vec<Option<Box<Member>>>,
+    /// By number, also those that have not begun.
+    members: Vec<Member>,
     timers: TimerWheel<u32>,
+    pool: Pool,
     groups: Vec<GroupState>,
     latencies: Latencies,
     leaving: Leaving,
@@ -79,8 +81,9 @@ impl Fleet {
             ramp: config.ramp,
             leave: config.leave,
             lines: lines.max(1),
-            members: (0..config.count()).map(|_| None).collect(),
-            timers: TimerWheel::default(),
+            members: (0..config.count()).map(|_| Member::new()).collect(),
+            timers: TimerWheel::with_capacity(config.count()),
+            pool: Pool::default(),
             groups: groups.collect(),
             latencies: Latencies::default(),
             leaving: Leaving::NotYet,
@@ -97,18 +100,11 @@ impl Fleet {
     ) {
         let kind = self.plan.kind_of(to.device);
         let Some((mut hand, member)) = self.hand(kind, to.device) else { return };
-        hand.counts.datagrams_in += 1;
-        hand.follow_rebinding(now, member, wire);
-        if to.line != member.line {
-            hand.counts.datagrams_to_old_address += 1;
-        } else if member.is_asleep(now) {
-            hand.counts.datagrams_while_asleep += 1;
-        } else if hand.loses(member) {
-            hand.counts.lost_simulated += 1;
-        } else {
-            member.hear(now, datagram);
-            self.settle(now, kind, to.device, wire);
+        if !hand.receives(now, to, member, wire) {
+            return;
         }
+        hand.act(now, member, wire, |_, _, busy, _| busy.hear(now, datagram));
+        self.follow(now, kind, to.device);
     }
 
     /// Does what is due, a bounded part of it: call it again until [`Fleet::next_deadline`] lies
@@ -120,13 +116,19 @@ impl Fleet {
             let kind = self.plan.kind_of(device);
             let changing = self.may_change(kind);
             let Some((mut hand, member)) = self.hand(kind, device) else { continue };
-            // A later entry of the same device stays in the wheel and is served as harmlessly.
-            member.on_timer(now);
-            hand.storm(now, member);
-            if changing {
-                hand.change(now, member, wire);
+            if !member.is_called(now) {
+                continue;
             }
-            self.settle(now, kind, device, wire);
+            if member.due(hand.storm_at()) <= now {
+                hand.act(now, member, wire, |hand, member, busy, wire| {
+                    busy.device.handle_timeout(now);
+                    hand.storm(now, member, busy);
+                    if changing {
+                        hand.change(now, member, busy, wire);
+                    }
+                });
+            }
+            self.follow(now, kind, device);
         }
     }
 
@@ -166,33 +168,30 @@ impl Fleet {
         changing && self.leaving == Leaving::NotYet
     }
 
-    /// A device that has begun, with what acting on it takes.
+    /// A device, with what acting on it takes.
     fn hand(&mut self, kind: usize, device: usize) -> Option<(Hand<'_>, &mut Member)> {
-        let member = self.members.get_mut(device)?.as_deref_mut()?;
+        let member = self.members.get_mut(device)?;
         let hand = Hand {
             plan: &self.plan,
             kind: self.plan.kinds().get(kind)?,
             counts: &mut self.groups.get_mut(kind)?.counts,
             latencies: &mut self.latencies,
+            pool: &mut self.pool,
             device,
             lines: self.lines,
         };
         Some((hand, member))
     }
 
-    /// After each input of a device: its events are counted, its datagrams leave, its next timer is
-    /// set.
-    fn settle(&mut self, now: Instant, kind: usize, device: usize, wire: &mut impl Wire) {
+    /// After each input of a device: its next change and its next timer are set.
+    fn follow(&mut self, now: Instant, kind: usize, device: usize) {
         let changing = self.may_change(kind);
-        let Some((mut hand, member)) = self.hand(kind, device) else { return };
-        // Before its datagrams leave: what a reboot sends comes from a new address.
-        hand.count_events(now, member, wire);
-        hand.transmit(now, member, wire);
-        hand.track(member);
+        let Some((hand, member)) = self.hand(kind, device) else { return };
         if changing {
             hand.begin_changes(now, member);
         }
-        if let Some(due) = member.schedule() {
+        let due = member.due(hand.storm_at());
+        if member.schedule(due) {
             self.timers.schedule(due, device as u32);
         }
         self.leave_gathering(now, kind);
@@ -208,11 +207,7 @@ impl Fleet {
         group.changing = true;
         let Some(Kind { first, .. }) = self.plan.kinds().get(kind) else { return };
         for device in *first..first + count {
-            let Some((mut hand, member)) = self.hand(kind, device) else { continue };
-            hand.begin_changes(now, member);
-            if let Some(due) = member.schedule() {
-                self.timers.schedule(due, device as u32);
-            }
+            self.follow(now, kind, device);
         }
     }
 }
@@ -223,11 +218,68 @@ struct Hand<'a> {
     kind: &'a Kind,
     counts: &'a mut Snapshot,
     latencies: &'a mut Latencies,
+    pool: &'a mut Pool,
     device: usize,
     lines: u8,
 }
 
 impl Hand<'_> {
+    /// Whether a datagram reaches the device; counts why not.
+    fn receives(
+        &mut self,
+        now: Instant,
+        to: Place,
+        member: &mut Member,
+        wire: &mut impl Wire,
+    ) -> bool {
+        self.counts.datagrams_in += 1;
+        self.follow_rebinding(now, member, wire);
+        let sleeps = self.plan.sleeps(self.kind, self.device);
+        if to.line != member.line {
+            self.counts.datagrams_to_old_address += 1;
+        } else if sleeps && member.is_asleep(now) {
+            self.counts.datagrams_while_asleep += 1;
+        } else if self.loses(member) {
+            self.counts.lost_simulated += 1;
+        } else {
+            if sleeps {
+                member.listen(now, self.kind.group.sleep.awake);
+            }
+            return true;
+        }
+        false
+    }
+
+    /// Wakes the device for an input, and sees to what follows: its events are counted, its
+    /// datagrams leave, and it goes to rest again if it can.
+    fn act<W: Wire>(
+        &mut self,
+        now: Instant,
+        member: &mut Member,
+        wire: &mut W,
+        input: impl FnOnce(&mut Self, &mut Member, &mut Busy, &mut W),
+    ) {
+        let (plan, kind, device) = (self.plan, self.kind, self.device);
+        let Some(mut busy) = member.take(self.pool, || plan.identity(kind, device)) else { return };
+        input(self, member, &mut busy, wire);
+        self.finish(now, member, busy, wire);
+    }
+
+    /// What follows an input.
+    fn finish(
+        &mut self,
+        now: Instant,
+        member: &mut Member,
+        mut busy: Box<Busy>,
+        wire: &mut impl Wire,
+    ) {
+        // Before its datagrams leave: what a reboot sends comes from a new address.
+        self.count_events(now, member, &mut busy, wire);
+        self.transmit(now, member, &mut busy, wire);
+        self.track(member, &busy);
+        member.put(busy, self.pool);
+    }
+
     /// Lets the address change if a NAT has forgotten the device by now.
     fn follow_rebinding(&mut self, now: Instant, member: &mut Member, wire: &mut impl Wire) {
         let rebindings = self.plan.rebindings(self.kind, self.device, now);
@@ -255,90 +307,113 @@ impl Hand<'_> {
     }
 
     /// Everything that the device has to say leaves, or is lost.
-    fn transmit(&mut self, now: Instant, member: &mut Member, wire: &mut impl Wire) {
-        while member.device.has_transmit() {
+    fn transmit(
+        &mut self,
+        now: Instant,
+        member: &mut Member,
+        busy: &mut Busy,
+        wire: &mut impl Wire,
+    ) {
+        let device = &mut busy.device;
+        while device.has_transmit() {
             self.follow_rebinding(now, member, wire);
-            member.listen(now);
+            if self.plan.sleeps(self.kind, self.device) {
+                member.listen(now, self.kind.group.sleep.awake);
+            }
             if self.loses(member) {
                 self.counts.lost_simulated += 1;
-                member.device.skip_transmit();
+                device.skip_transmit();
                 continue;
             }
             let from = Place { device: self.device, line: member.line };
-            let device = &mut member.device;
             if wire.send(from, |buffer| device.poll_transmit(buffer).is_some()) {
                 self.counts.datagrams_out += 1;
             }
         }
     }
 
+    /// When the storm catches the device.
+    fn storm_at(&self) -> Option<Instant> {
+        self.plan.reboots_at(self.kind, self.device)
+    }
+
     /// Reboots the device if the storm has reached it.
-    fn storm(&mut self, now: Instant, member: &mut Member) {
-        if member.reboot_at.is_some_and(|at| at <= now) {
-            member.reboot_at = None;
-            member.device.reboot(now);
+    fn storm(&self, now: Instant, member: &mut Member, busy: &mut Busy) {
+        let caught = self.storm_at().is_some_and(|at| at <= now);
+        if caught && member.set(Flag::Spared, true) {
+            busy.device.reboot(now);
         }
     }
 
     /// Sets when the value of the device changes first, if it may.
-    fn begin_changes(&mut self, now: Instant, member: &mut Member) {
+    fn begin_changes(&self, now: Instant, member: &mut Member) {
         let notify = &self.kind.group.notify;
         let may = match notify.start {
-            Start::Observed => member.observed,
-            Start::AtOnce | Start::WhenObserved => member.registered,
+            Start::Observed => member.is(Flag::Observed),
+            Start::AtOnce | Start::WhenObserved => member.is(Flag::Registered),
         };
-        if member.change_at.is_some() || !may {
+        if member.change_at != NEVER || !may {
             return;
         }
         let Some(every) = self.plan.changes_every(self.kind, self.device) else { return };
         let from = now.max(Instant::ZERO + notify.after);
-        member.change_at = Some(from + every.mul_f64(self.plan.phase(self.device)));
+        member.change_at = from + every.mul_f64(self.plan.phase(self.device));
     }
 
     /// Changes the value of the device if it is time.
-    fn change(&mut self, now: Instant, member: &mut Member, wire: &impl Wire) {
-        let Some(at) = member.change_at.filter(|at| *at <= now) else { return };
-        let notify = &self.kind.group.notify;
-        if notify.start == Start::Observed && !member.observed {
-            member.change_at = None;
+    fn change(&mut self, now: Instant, member: &mut Member, busy: &mut Busy, wire: &impl Wire) {
+        let at = member.change_at;
+        if at > now {
             return;
         }
+        let notify = &self.kind.group.notify;
         let every = self.plan.changes_every(self.kind, self.device);
+        let goes_on = notify.start != Start::Observed || member.is(Flag::Observed);
+        let Some(every) = every.filter(|_| goes_on) else {
+            member.change_at = NEVER;
+            return;
+        };
         let (next, skipped) = next_change(at, every, now);
         self.counts.changes_skipped += skipped;
         member.change_at = next;
         let number = match notify.value {
-            crate::config::Signal::Wave => crate::values::temperature(self.device, now),
-            crate::config::Signal::Clock => crate::values::seconds(wire.wall_micros()),
+            Signal::Wave => values::temperature(self.device, now),
+            Signal::Clock => values::seconds(wire.wall_micros()),
         };
-        let value = crate::values::as_type_of(member.device.value(&notify.resource), number);
-        member.device.set_value(now, notify.resource, value);
+        let value = values::as_type_of(busy.device.value(&notify.resource), number);
+        busy.device.set_value(now, notify.resource, value);
     }
 
-    fn count_events(&mut self, now: Instant, member: &mut Member, wire: &mut impl Wire) {
-        self.counts.retransmissions += u64::from(member.device.take_repetitions());
-        while let Some(event) = member.device.poll_event() {
-            match counting::count(self.counts, self.latencies, member, &event, now) {
+    fn count_events(
+        &mut self,
+        now: Instant,
+        member: &mut Member,
+        busy: &mut Busy,
+        wire: &mut impl Wire,
+    ) {
+        self.counts.retransmissions += u64::from(busy.device.take_repetitions());
+        while let Some(event) = busy.device.poll_event() {
+            let mut book = counting::Book { counts: self.counts, latencies: self.latencies, now };
+            match book.count(member, busy, &event) {
                 Outcome::Counted => {}
                 Outcome::Moved => self.move_on(member, wire),
             }
         }
     }
 
-    fn track(&mut self, member: &mut Member) {
-        let registered = member.device.is_registered();
-        let observed = member.device.observation_count() > 0;
-        counting::track(&mut member.registered, registered, &mut self.counts.registered);
-        counting::track(&mut member.observed, observed, &mut self.counts.observed);
+    fn track(&mut self, member: &mut Member, busy: &Busy) {
+        let registered = busy.device.is_registered();
+        let observed = busy.device.observation_count() > 0;
+        counting::track(member, Flag::Registered, registered, &mut self.counts.registered);
+        counting::track(member, Flag::Observed, observed, &mut self.counts.observed);
     }
 }
 
 /// When a value changes after `at`, and how many changes are left out because they are past.
-fn next_change(at: Instant, every: Option<Duration>, now: Instant) -> (Option<Instant>, u64) {
-    let Some(every) = every else { return (None, 0) };
-    let late = (now - at).as_micros() as u64 / (every.as_micros() as u64).max(1);
-    let skipped = Duration::from_micros((every.as_micros() as u64).saturating_mul(late));
-    (Some(at + skipped + every), late)
+fn next_change(at: Instant, every: Duration, now: Instant) -> (Instant, u64) {
+    let every = (every.as_micros() as u64).max(1);
+    let late = (now - at).as_micros() as u64 / every;
+    (at + Duration::from_micros(every.saturating_mul(late + 1)), late)
 }
 
 #[cfg(test)]

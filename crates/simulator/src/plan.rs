@@ -8,9 +8,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use coap::{Instant, Reliability};
-use device::{Answers, Habits, Profile, QueueMode};
+use device::{Answers, Habits, Identity, Name, Profile, QueueMode};
 
 use crate::config::{FleetConfig, Group};
+use crate::spread::Spread;
 
 /// The decisions for a fleet.
 pub(crate) struct Plan {
@@ -65,9 +66,13 @@ impl Plan {
         self.kinds.partition_point(|kind| kind.first <= device).saturating_sub(1)
     }
 
-    /// The endpoint name of a device.
-    pub(crate) fn name(&self, kind: &Kind, device: usize) -> String {
-        format!("{}{}", kind.group.prefix, device - kind.first + 1)
+    /// Who a device is: its name counts from 1 in its group.
+    pub(crate) fn identity<'k>(&self, kind: &'k Kind, device: usize) -> Identity<'k> {
+        Identity {
+            name: Name::Numbered((device - kind.first + 1) as u32),
+            profile: &kind.profile,
+            habits: self.habits(kind, device),
+        }
     }
 
     /// What the tokens, message ids and jitter of a device come from.
@@ -77,13 +82,13 @@ impl Plan {
 
     pub(crate) fn habits(&self, kind: &Kind, device: usize) -> Habits {
         let group = &kind.group;
-        let share = |choice| self.share(device, choice, 0);
-        let delay = group.answer_delay.map(|delay| delay.at(share(Choice::Delay)));
-        let lifetime = group.lifetime.at(share(Choice::Lifetime)).as_secs();
+        let own = |spread, choice| self.own(device, choice, spread);
+        let delay = group.answer_delay.map(|delay| own(delay, Choice::Delay));
+        let lifetime = own(group.lifetime, Choice::Lifetime).as_secs();
         Habits {
             lifetime: Some(u32::try_from(lifetime).unwrap_or(u32::MAX)),
-            update_every: group.update_every.map(|every| every.at(share(Choice::Update))),
-            notifications: if share(Choice::Confirmable) < group.notify.con {
+            update_every: group.update_every.map(|every| own(every, Choice::Update)),
+            notifications: if self.is_among(device, Choice::Confirmable, group.notify.con) {
                 Reliability::Confirmable
             } else {
                 Reliability::NonConfirmable
@@ -103,7 +108,7 @@ impl Plan {
     /// How often the value of a device changes.
     pub(crate) fn changes_every(&self, kind: &Kind, device: usize) -> Option<Duration> {
         let every = kind.group.notify.every?;
-        Some(every.at(self.share(device, Choice::Notify, 0)))
+        Some(self.own(device, Choice::Notify, every))
     }
 
     /// The part of its period that a device lets pass before its first change.
@@ -115,7 +120,7 @@ impl Plan {
     }
 
     /// How often the address of a device has changed by a time.
-    pub(crate) fn rebindings(&self, kind: &Kind, device: usize, now: Instant) -> u32 {
+    pub(crate) fn rebindings(&self, kind: &Kind, device: usize, now: Instant) -> u16 {
         let Some(rebind) = kind.group.rebind else { return 0 };
         if !self.is_among(device, Choice::Rebinds, rebind.share) {
             return 0;
@@ -123,7 +128,7 @@ impl Plan {
         let phase = rebind.every.mul_f64(self.share(device, Choice::RebindPhase, 0));
         let passed =
             now.saturating_add(phase).as_micros() / (rebind.every.as_micros() as u64).max(1);
-        u32::try_from(passed).unwrap_or(u32::MAX)
+        u16::try_from(passed).unwrap_or(u16::MAX)
     }
 
     /// When the storm catches a device.
@@ -140,7 +145,16 @@ impl Plan {
     }
 
     fn is_among(&self, device: usize, choice: Choice, share: f64) -> bool {
-        share > 0.0 && self.share(device, choice, 0) < share
+        // All or nobody is the usual thing, and needs no draw.
+        share > 0.0 && (share >= 1.0 || self.share(device, choice, 0) < share)
+    }
+
+    /// The span that a device has of a spread.
+    fn own(&self, device: usize, choice: Choice, spread: Spread) -> Duration {
+        if spread.low() == spread.high() {
+            return spread.low();
+        }
+        spread.at(self.share(device, choice, 0))
     }
 
     /// A number from 0 to 1, 1 excluded.
@@ -173,7 +187,6 @@ mod tests {
 
     use super::*;
     use crate::config::{Notify, Rebind, Reboot, Sleep};
-    use crate::spread::Spread;
 
     const COUNT: usize = 4_000;
 
@@ -283,8 +296,13 @@ mod tests {
         let mut config = FleetConfig::of(server, Group::new(3), models);
         config.groups.push(Group { prefix: "b-".to_owned(), ..Group::new(2) });
         let plan = Plan::new(&config, None);
-        let names: Vec<_> =
-            (0..5).map(|device| plan.name(&plan.kinds()[plan.kind_of(device)], device)).collect();
-        assert_eq!(names, ["sim-1", "sim-2", "sim-3", "b-1", "b-2"]);
+        let names: Vec<_> = (0..5)
+            .map(|device| {
+                let kind = &plan.kinds()[plan.kind_of(device)];
+                (kind.profile.prefix.as_str(), plan.identity(kind, device).name)
+            })
+            .collect();
+        let expected = [("sim-", 1), ("sim-", 2), ("sim-", 3), ("b-", 1), ("b-", 2)];
+        assert_eq!(names, expected.map(|(prefix, number)| (prefix, Name::Numbered(number))));
     }
 }

@@ -4,6 +4,7 @@ mod blocks;
 mod life;
 mod observing;
 mod reading;
+mod resting;
 mod writing;
 
 use std::sync::{Arc, OnceLock};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use coap::{Duration, Instant};
 use device::Device;
 
-use super::member::Member;
+use super::member::{Busy, Flag, NEVER};
 use super::{Fleet, GroupState, Leaving};
 use crate::config::{Leave, Ramp};
 use crate::wire::Wire;
@@ -71,13 +71,15 @@ impl Fleet {
         let room = UNANSWERED_MAX.saturating_sub(self.waiting_to_leave()).min(BEGIN_MAX);
         let until = (next + room).min(self.members.len());
         for device in next..until {
-            let Some(Some(member)) = self.members.get_mut(device) else { continue };
-            member.change_at = None;
-            member.reboot_at = None;
-            member.device.deregister(now);
-            told += 1;
             let kind = self.plan.kind_of(device);
-            self.settle(now, kind, device, wire);
+            let Some((mut hand, member)) = self.hand(kind, device) else { continue };
+            member.change_at = NEVER;
+            member.set(Flag::Spared, true);
+            hand.act(now, member, wire, |_, _, busy, _| {
+                busy.device.deregister(now);
+                told += 1;
+            });
+            self.follow(now, kind, device);
         }
         self.leaving = Leaving::Begun { next: until, told, before };
         until < self.members.len() || self.waiting_to_leave() > 0
@@ -104,19 +106,15 @@ impl Fleet {
         let device = shared.first + group.counts.started;
         wire.open(device)?;
         group.counts.started += 1;
-        let habits = self.plan.habits(shared, device);
-        let name = self.plan.name(shared, device);
+        let identity = self.plan.identity(shared, device);
         let seed = self.plan.seed_of(device);
-        let profile = Arc::clone(&shared.profile);
-        let mut member = Member::new(Device::with_habits(&name, profile, habits, seed, now), now);
-        member.line = (device % usize::from(self.lines)) as u8;
-        member.rebindings = self.plan.rebindings(shared, device, now);
-        member.reboot_at = self.plan.reboots_at(shared, device);
-        member.awake = self.plan.sleeps(shared, device).then_some(shared.group.sleep.awake);
-        if let Some(place) = self.members.get_mut(device) {
-            *place = Some(Box::new(member));
-        }
-        self.settle(now, kind, device, wire);
+        let profile = Arc::clone(identity.profile);
+        let made = Device::with_habits(identity.name, profile, identity.habits, seed, now);
+        let Some((mut hand, member)) = self.hand(kind, device) else { return Ok(()) };
+        member.line = (device % usize::from(hand.lines)) as u8;
+        member.rebindings = hand.plan.rebindings(hand.kind, device, now);
+        hand.finish(now, member, Busy::new(made, now), wire);
+        self.follow(now, kind, device);
         Ok(())
     }
 

@@ -20,6 +20,8 @@ struct World {
     lines: u8,
     wall: i64,
     manner: Manner,
+    /// Whether what devices send is kept.
+    logs: bool,
     log: Vec<Sent>,
     /// What the server sends, in order.
     answers: VecDeque<(Place, Vec<u8>)>,
@@ -39,7 +41,8 @@ enum Manner {
 impl World {
     fn new(manner: Manner) -> Self {
         let (log, answers) = (Vec::new(), VecDeque::new());
-        Self { now: Instant::ZERO, lines: 4, wall: WALL, manner, log, answers, reopened: 0 }
+        let now = Instant::ZERO;
+        Self { now, lines: 4, wall: WALL, manner, logs: true, log, answers, reopened: 0 }
     }
 
     fn serve(&mut self, from: Place, datagram: &[u8]) {
@@ -112,7 +115,9 @@ impl Wire for World {
         let filled = fill(&mut datagram);
         if filled {
             self.serve(from, &datagram);
-            self.log.push((self.now, from, datagram));
+            if self.logs {
+                self.log.push((self.now, from, datagram));
+            }
         }
         filled
     }
@@ -176,10 +181,9 @@ impl Play {
             while let Some((to, datagram)) = world.answers.pop_front() {
                 fleet.handle_datagram(now, to, &datagram, world);
             }
-            let before = world.log.len();
             fleet.handle_timeouts(now, world);
             let Ok(()) = fleet.begin_some(now, world);
-            if world.log.len() == before && world.answers.is_empty() {
+            if world.answers.is_empty() && fleet.next_deadline().is_none_or(|at| at > now) {
                 return;
             }
         }
@@ -457,12 +461,10 @@ fn the_fleet_leaves_and_each_device_says_so() {
 #[test]
 fn a_change_that_comes_a_whole_interval_late_is_skipped_and_counted() {
     let at = Instant::from_micros(5_000_000);
-    let every = Some(seconds(10));
-    let after = |secs: u64| next_change(at, every, Instant::from_micros(secs * 1_000_000));
-    assert_eq!(after(5), (Some(Instant::from_micros(15_000_000)), 0));
-    assert_eq!(after(14), (Some(Instant::from_micros(15_000_000)), 0));
-    assert_eq!(after(36), (Some(Instant::from_micros(45_000_000)), 3));
-    assert_eq!(next_change(at, None, at), (None, 0));
+    let after = |secs: u64| next_change(at, seconds(10), Instant::from_micros(secs * 1_000_000));
+    assert_eq!(after(5), (Instant::from_micros(15_000_000), 0));
+    assert_eq!(after(14), (Instant::from_micros(15_000_000), 0));
+    assert_eq!(after(36), (Instant::from_micros(45_000_000), 3));
 }
 
 #[test]
@@ -475,4 +477,42 @@ fn a_world_with_one_line_gives_a_new_address_on_it() {
     play.fleet = Fleet::new(&config, None, 1);
     play.pass(seconds(95));
     assert_eq!((play.totals().rebinds, play.world.reopened), (3, 3));
+}
+
+/// Bytes that a device may take while it is registered, observed and idle: everything included, the
+/// entry in the wheel and its part of the tables too.
+const IDLE_MAX: f64 = 200.0;
+
+/// In a process of its own, since the heap of this one has other users.
+#[test]
+fn an_idle_device_takes_at_most_200_bytes() {
+    let program = std::env::current_exe().unwrap();
+    let alone = "fleet::tests::memory_of_an_idle_fleet";
+    let mut command = std::process::Command::new(program);
+    let output = command.args([alone, "--exact", "--ignored", "--nocapture"]).output().unwrap();
+    let text = String::from_utf8_lossy(&output.stdout);
+    assert!(output.status.success() && text.contains("bytes each"), "{text}");
+}
+
+#[test]
+#[ignore = "measures the heap of the process, so the test above runs it alone"]
+fn memory_of_an_idle_fleet() {
+    let count = std::env::var("SIM_DEVICES").map_or(100_000, |count| count.parse().unwrap());
+    let mut idle = group(count);
+    idle.lifetime = Spread::new(seconds(80_000), seconds(90_000)).unwrap();
+    idle.notify = Notify { every: Some(seconds(3600).into()), con: 0.5, ..Notify::default() };
+    let config = FleetConfig { ramp: Ramp::Burst { within: seconds(60) }, ..config(vec![idle]) };
+    let mut world = World::new(Manner::Observes);
+    world.logs = false;
+    let before = udpio::heap_in_use().expect("the system says");
+    let mut play = Play { fleet: Fleet::new(&config, Some(WALL / 1000), world.lines), world };
+    // An hour in which each value changes once, and everything is forgotten that can be.
+    play.pass(seconds(3900));
+    let after = udpio::heap_in_use().expect("the system says");
+    let totals = play.totals();
+    assert_eq!((totals.registered, totals.observed), (count, count));
+    assert!(totals.notifications >= count as u64, "{totals:?}");
+    let each = (after - before) as f64 / count as f64;
+    println!("{count} idle devices take {each:.1} bytes each");
+    assert!(each <= IDLE_MAX, "{each} bytes each");
 }
