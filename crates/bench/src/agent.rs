@@ -138,6 +138,16 @@ impl Agent {
         self.order("halt")
     }
 
+    /// Reads nothing any more.
+    pub(crate) fn stall(&mut self) -> Outcome<Look> {
+        self.order("stall")
+    }
+
+    /// Reads again.
+    pub(crate) fn resume(&mut self) -> Outcome<Look> {
+        self.order("resume")
+    }
+
     fn order(&mut self, order: &str) -> Outcome<Look> {
         writeln!(self.orders, "{order}").context(|| "the subscriber".to_owned())?;
         let mut line = String::new();

@@ -1,7 +1,8 @@
 //! The floor: a process that receives datagrams and writes MQTT, and nothing in between.
 //!
-//! What it costs is what sockets and kernel cost on this machine; no gateway can be cheaper, and how
-//! far ours is from it says what can still be won. [`receive`] is that process, [`flood`] sends.
+//! What it costs is what sockets and kernel cost on this machine; no gateway can be cheaper, and
+//! how far ours is from it says what can still be won. [`receive`] is that process, [`flood`]
+//! sends.
 
 pub(crate) mod flood;
 pub(crate) mod receive;

@@ -23,8 +23,8 @@ pub(crate) struct Settings {
     pub(crate) shards: usize,
     /// QoS of everything that is published.
     pub(crate) qos: u8,
-    /// Lines of TOML with dotted keys.
-    pub(crate) more: String,
+    /// Where it runs.
+    pub(crate) place: Place,
 }
 
 impl Settings {
@@ -53,10 +53,9 @@ impl Settings {
         format!(
             "data_dir = \"{}\"\nshards = {}\nlisteners.default.bind = \"127.0.0.1:0\"\n\
              http.bind = \"127.0.0.1:0\"\n{broker}{topics}\
-             lwm2m.update_msg_publish_condition = \"always\"\n{}",
+             lwm2m.update_msg_publish_condition = \"always\"\n",
             data.display(),
             self.shards,
-            self.more,
         )
     }
 }
@@ -83,8 +82,7 @@ impl Gateway {
         let log = directory.join("gateway.log");
         let mut command = command(program);
         command.arg("--config").arg(&file).stdout(Stdio::piped());
-        let place = if settings.shards > 1 { Place::Both } else { Place::Server };
-        let mut process = Process::start(placement, place, command, &log)?;
+        let mut process = Process::start(placement, settings.place, command, &log)?;
         let addresses = addresses(&mut process);
         let (coap, broker, http) = addresses.context(|| tail(&log))?;
         let gateway = Self { process, coap, broker, http };

@@ -12,9 +12,11 @@ mod floor;
 mod gateway;
 mod leshan;
 mod machine;
+mod measure;
 mod metrics;
 mod mosquitto;
 mod peer;
+mod plot;
 mod problem;
 mod proc;
 mod process;
@@ -90,6 +92,9 @@ struct Run {
     /// Put the tables into this page, between its marks
     #[arg(long, value_name = "FILE")]
     write_docs: Option<PathBuf>,
+    /// Draw the cost of a notification over the size of the fleet
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
 }
 
 fn main() -> ExitCode {
@@ -120,13 +125,19 @@ fn run(options: &Run) -> Outcome<()> {
         Some(file) => serde_json::from_slice(&fs::read(file).context(|| path(file))?)?,
         None => measure(options)?,
     };
-    println!("{}\n{}", report::table(&report.rows), budget::text(&report.rows));
+    println!("{}", report::table(&report.rows));
+    if !options.smoke {
+        println!("{}", budget::text(&report.rows));
+    }
     if let Some(file) = &options.json {
         let text = serde_json::to_string_pretty(&report)?;
         fs::write(file, text).context(|| path(file))?;
     }
     if let Some(page) = &options.write_docs {
         docs::write(&report, page)?;
+    }
+    if let Some(file) = &options.plot {
+        plot::write(&report.rows, file)?;
     }
     match report.failures.len() {
         0 => Ok(()),
@@ -147,7 +158,7 @@ fn measure(options: &Run) -> Outcome<Report> {
     let begun = Instant::now();
     for scenario in scenarios {
         eprintln!("==> {}: {}", scenario.name, scenario.what);
-        let taken = scenario.run(&bench, options.scale(), &mut |row| {
+        let taken = scenario.run(&bench, &mut |row| {
             eprint!("{}", report::table(std::slice::from_ref(&row)));
             report.rows.push(row);
         });
@@ -186,6 +197,7 @@ fn bench(options: &Run) -> Outcome<Bench> {
     fs::create_dir_all(&work).context(|| path(&work))?;
     Ok(Bench {
         placement: Placement::choose()?,
+        scale: options.scale(),
         programs: programs.to_owned(),
         work,
         leshan: !options.no_leshan,

@@ -6,12 +6,26 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use nix::sys::signal::Signal;
+
 use crate::affinity::{Place, Placement};
 use crate::problem::{Context, Outcome, Problem};
 use crate::process::{Process, command, tail};
 
 /// How long it may take until it takes connections.
 const UP_WITHIN: Duration = Duration::from_secs(20);
+
+/// How long it may take to write what it keeps.
+const STOP_WITHIN: Duration = Duration::from_secs(30);
+
+/// Where sessions and queued messages are while the broker is stopped.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Storage {
+    /// Nowhere.
+    Memory,
+    /// In its directory.
+    Disk,
+}
 
 /// A running broker.
 pub(crate) struct Mosquitto {
@@ -24,13 +38,15 @@ impl Mosquitto {
     pub(crate) fn start(
         placement: &Placement,
         directory: &Path,
+        storage: Storage,
         port: Option<u16>,
     ) -> Outcome<Self> {
         let missing = "mosquitto is not installed: scripts/install-ci-deps.sh installs it";
         let program = program().ok_or_else(|| Problem::new(missing))?;
         let port = port.map_or_else(free_port, Ok)?;
         let settings = directory.join("mosquitto.conf");
-        fs::write(&settings, configuration(port)).context(|| settings.display().to_string())?;
+        fs::write(&settings, configuration(port, storage, directory))
+            .context(|| settings.display().to_string())?;
         let log = directory.join("mosquitto.log");
         let mut command = command(program);
         command.arg("-c").arg(&settings);
@@ -42,6 +58,12 @@ impl Mosquitto {
 
     pub(crate) fn pid(&self) -> u32 {
         self.process.pid()
+    }
+
+    /// Stops it as an operator does: sessions and queued messages are written first.
+    pub(crate) fn stop(mut self) -> Outcome<()> {
+        self.process.signal(Signal::SIGTERM)?;
+        self.process.wait(STOP_WITHIN)
     }
 
     fn wait_until_up(&mut self, log: &Path) -> Outcome<()> {
@@ -63,10 +85,17 @@ pub(crate) fn program() -> Option<PathBuf> {
     directories.map(|directory| directory.join("mosquitto")).find(|program| program.is_file())
 }
 
-/// Nothing on disk and no limits of its own, so that a loss is ours or is counted in `$SYS`.
-fn configuration(port: u16) -> String {
+/// No limits of its own, so that a loss is ours or is counted in `$SYS`. As root it stays root:
+/// else it could not write where it was told to.
+fn configuration(port: u16, storage: Storage, directory: &Path) -> String {
+    let storage = match storage {
+        Storage::Memory => "persistence false\n".to_owned(),
+        Storage::Disk => {
+            format!("persistence true\npersistence_location {}/\n", directory.display())
+        }
+    };
     format!(
-        "listener {port} 127.0.0.1\nallow_anonymous true\npersistence false\n\
+        "listener {port} 127.0.0.1\nallow_anonymous true\nuser root\n{storage}\
          set_tcp_nodelay true\nmax_queued_messages 0\nmax_queued_bytes 0\n\
          max_inflight_messages 1000\nsys_interval 1\nlog_type error\nlog_dest stderr\n"
     )

@@ -1,6 +1,7 @@
 //! What the operating system says of a process: CPU time, memory, datagrams lost at its port.
 
 use std::fs;
+use std::path::Path;
 use std::time::Duration;
 
 use nix::time::clock_getcpuclockid;
@@ -17,6 +18,46 @@ pub(crate) fn cpu_time(pid: u32) -> Outcome<Duration> {
     let clock = clock_getcpuclockid(Pid::from_raw(number))
         .context(|| format!("CPU clock of process {pid}"))?;
     Ok(clock.now()?.into())
+}
+
+/// CPU time of those threads of a process whose names begin with `prefix`.
+pub(crate) fn threads_time(pid: u32, prefix: &str) -> Outcome<Duration> {
+    let tasks = format!("/proc/{pid}/task");
+    let mut sum = Duration::ZERO;
+    for task in fs::read_dir(&tasks).context(|| tasks.clone())? {
+        let page =
+            |name: &str, task: &Path| fs::read_to_string(task.join(name)).unwrap_or_default();
+        let task = task?.path();
+        if page("comm", &task).starts_with(prefix) {
+            sum += parse_schedstat(&page("schedstat", &task)).unwrap_or_default();
+        }
+    }
+    Ok(sum)
+}
+
+/// The first number of `schedstat` is the time on a processor, in nanoseconds.
+fn parse_schedstat(page: &str) -> Option<Duration> {
+    page.split_whitespace().next()?.parse().ok().map(Duration::from_nanos)
+}
+
+/// CPU time that all processors together have spent on anything since the machine began, in ticks
+/// of 10 ms; what a hypervisor gave to others is in it.
+pub(crate) fn busy_time() -> Outcome<Duration> {
+    let path = "/proc/stat";
+    let page = fs::read_to_string(path).context(|| path.to_owned())?;
+    parse_busy(&page).ok_or_else(|| Problem::new(format!("{path}: no line `cpu`")))
+}
+
+/// The first line is `cpu user nice system idle iowait irq softirq steal ...`.
+fn parse_busy(page: &str) -> Option<Duration> {
+    /// USER_HZ, which Linux never changes for programs.
+    const TICK_MS: u64 = 10;
+    const IDLE: [usize; 2] = [3, 4];
+    let line = page.lines().find_map(|line| line.strip_prefix("cpu "))?;
+    let columns = line.split_whitespace().take(8).enumerate();
+    let busy = columns.filter(|(column, _)| !IDLE.contains(column));
+    let ticks: u64 = busy.filter_map(|(_, text)| text.parse::<u64>().ok()).sum();
+    Some(Duration::from_millis(ticks * TICK_MS))
 }
 
 /// Memory of a process, in bytes.
@@ -75,6 +116,19 @@ mod tests {
         let memory = parse_memory(status).unwrap();
         assert_eq!(memory, Memory { resident: 1 << 20, resident_high: 12_345 << 10 });
         assert_eq!(parse_memory("Name:\tkthreadd\n"), None);
+    }
+
+    #[test]
+    fn the_time_of_a_thread_is_in_nanoseconds() {
+        assert_eq!(parse_schedstat("1500 20 3\n"), Some(Duration::from_nanos(1500)));
+        assert_eq!(parse_schedstat(""), None);
+    }
+
+    #[test]
+    fn idle_and_waiting_processors_are_not_busy() {
+        let page = "cpu  100 5 50 9000 800 1 2 3 77 88\ncpu0 1 1 1 1 1 1 1 1 1 1\n";
+        assert_eq!(parse_busy(page), Some(Duration::from_millis(1610)));
+        assert_eq!(parse_busy("intr 5\n"), None);
     }
 
     #[test]

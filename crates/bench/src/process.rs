@@ -4,6 +4,8 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
@@ -57,6 +59,20 @@ impl Process {
         let pid =
             i32::try_from(self.child.id()).map_err(|error| Problem::new(error.to_string()))?;
         Ok(kill(Pid::from_raw(pid), signal)?)
+    }
+}
+
+impl Process {
+    /// Waits for its end.
+    pub(crate) fn wait(&mut self, within: Duration) -> Outcome<()> {
+        let until = Instant::now() + within;
+        while self.is_alive() {
+            if Instant::now() > until {
+                return Err(Problem::new(format!("{} does not end", self.name)));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(())
     }
 }
 

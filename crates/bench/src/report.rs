@@ -60,6 +60,10 @@ pub(crate) struct Row {
     pub(crate) server_load: Option<f64>,
     /// CPU time of everybody else on the other processor.
     pub(crate) others_load: f64,
+    /// CPU time of everything on the machine that does not belong to the run, as a share of one
+    /// processor: what made the other figures worse.
+    #[serde(default)]
+    pub(crate) strangers_load: f64,
     /// Time from the device to the subscriber, or from command to answer.
     pub(crate) latency: Option<Spans>,
     /// Growth of resident memory per device.
@@ -115,9 +119,9 @@ impl Losses {
 }
 
 /// The columns of the table.
-const HEADINGS: [&str; 12] = [
-    "scenario", "server", "broker", "devices", "counted", "per s", "CPU µs", "load %", "p50 µs",
-    "p99 µs", "B/device", "lost",
+const HEADINGS: [&str; 13] = [
+    "scenario", "server", "broker", "devices", "counted", "per s", "CPU µs", "load %", "else %",
+    "p50 µs", "p99 µs", "B/device", "lost",
 ];
 
 /// The rows for a terminal, with their notes below.
@@ -142,7 +146,7 @@ pub(crate) fn table(rows: &[Row]) -> String {
 pub(crate) fn markdown<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     let line = |cells: &[String]| format!("| {} |\n", cells.join(" | "));
     let mut text = line(&HEADINGS.map(str::to_owned));
-    text.push_str("|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---|\n");
+    text.push_str("|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---|\n");
     let mut notes = String::new();
     for row in rows {
         text.push_str(&line(&cells(row)));
@@ -161,7 +165,7 @@ pub(crate) fn markdown<'a>(rows: impl Iterator<Item = &'a Row>) -> String {
     text
 }
 
-fn cells(row: &Row) -> [String; 12] {
+fn cells(row: &Row) -> [String; 13] {
     let dash = || "-".to_owned();
     let tenth = |value: Option<f64>| value.map_or_else(dash, |value| format!("{value:.1}"));
     let spans = row.latency.filter(|spans| spans.count > 0);
@@ -176,6 +180,7 @@ fn cells(row: &Row) -> [String; 12] {
         grouped(row.per_second().round() as u64),
         tenth(row.cpu_us),
         row.server_load.map_or_else(dash, |load| format!("{:.0}+{others}", 100.0 * load)),
+        format!("{:.0}", 100.0 * row.strangers_load),
         micros(|spans| spans.p50_us),
         micros(|spans| spans.p99_us),
         row.bytes_per_device.map_or_else(dash, |bytes| grouped(bytes.round().max(0.0) as u64)),
@@ -184,18 +189,18 @@ fn cells(row: &Row) -> [String; 12] {
 }
 
 /// Names to the left, numbers to the right, two spaces between.
-fn aligned(lines: &[[String; 12]]) -> Vec<String> {
-    let mut widths = [0; 12];
+fn aligned(lines: &[[String; 13]]) -> Vec<String> {
+    let mut widths = [0; 13];
     for line in lines {
         for (width, cell) in widths.iter_mut().zip(line) {
             *width = cell.chars().count().max(*width);
         }
     }
     let column = |index: usize, cell: &str, width: usize| match index {
-        0..=2 | 11 => format!("{cell:<width$}"),
+        0..=2 | 12 => format!("{cell:<width$}"),
         _ => format!("{cell:>width$}"),
     };
-    let line = |cells: &[String; 12]| {
+    let line = |cells: &[String; 13]| {
         let cells = cells.iter().zip(widths).enumerate();
         cells.map(|(i, (cell, width))| column(i, cell, width)).collect::<Vec<_>>().join("  ")
     };
@@ -255,7 +260,7 @@ mod tests {
     #[test]
     fn what_was_not_measured_is_a_dash() {
         let text = markdown([Row::default()].iter());
-        assert!(text.lines().nth(2).unwrap().contains("| - | - | - | - | - | 0 |"), "{text}");
+        assert!(text.lines().nth(2).unwrap().contains("| - | - | 0 | - | - | - | 0 |"), "{text}");
     }
 
     #[test]

@@ -9,26 +9,27 @@ use crate::affinity::{Place, Placement};
 use crate::agent::{self, Agent, Look};
 use crate::gateway::{self, Gateway};
 use crate::leshan::Leshan;
-use crate::mosquitto::{self, Mosquitto};
+use crate::measure::{Moment, Processes};
+use crate::mosquitto::{self, Mosquitto, Storage};
 use crate::peer::Peer;
 use crate::problem::{Context, Outcome, Problem};
 use crate::proc;
-use crate::report::{Losses, Row, micros_each};
+use crate::report::{Losses, Row};
+use crate::scenario::Scale;
 use crate::server::Server;
 use crate::sim::{self, Sim};
-
-/// How long a count may stand still before what is missing is taken for lost.
-const STILL: Duration = Duration::from_secs(2);
 
 /// How often the subscriber is asked while something is waited for. Rarely enough to cost nothing.
 const ASK_EVERY: Duration = Duration::from_millis(50);
 
-/// How long the server is left alone to see what it uses when idle.
-const IDLE: Duration = Duration::from_millis(500);
+/// The load of either processor up to which times on the way are reported: above it they are those
+/// of queues that would not be there if the processes had processors of their own.
+const CALM: f64 = 0.3;
 
 /// What all scenarios share.
 pub(crate) struct Bench {
     pub(crate) placement: Placement,
+    pub(crate) scale: Scale,
     /// The binaries: this one's directory.
     pub(crate) programs: PathBuf,
     /// Settings and logs of the processes.
@@ -72,10 +73,13 @@ pub(crate) struct Setup {
     pub(crate) broker: BrokerKind,
     pub(crate) shards: usize,
     pub(crate) qos: u8,
+    /// Whether the server may use both processors.
+    pub(crate) both: bool,
+    /// Whether subscriber and broker keep what they have when the other is away, and the order of
+    /// notifications is watched.
+    pub(crate) keep: bool,
     /// The path that the subscriber observes of every device.
     pub(crate) observe: Option<&'static str>,
-    /// Further settings of the gateway.
-    pub(crate) more: String,
 }
 
 impl Setup {
@@ -86,9 +90,14 @@ impl Setup {
             broker,
             shards: 1,
             qos: 0,
+            both: false,
+            keep: false,
             observe: None,
-            more: String::new(),
         }
+    }
+
+    fn storage(&self) -> Storage {
+        if self.keep { Storage::Disk } else { Storage::Memory }
     }
 
     pub(crate) fn observing(self) -> Self {
@@ -106,7 +115,7 @@ pub(crate) struct Rig<'a> {
     broker: Option<Mosquitto>,
     sim: Option<Sim>,
     /// CPU time that the idle server uses in a second.
-    idle: f64,
+    idle: Duration,
     /// Resident bytes of the server before there were devices.
     resident_empty: u64,
     kernel_drops_before: u64,
@@ -114,10 +123,8 @@ pub(crate) struct Rig<'a> {
 
 /// The state at one moment.
 #[derive(Clone, Copy, Debug)]
-pub(crate) struct Moment {
-    at: Instant,
-    server: Duration,
-    others: Duration,
+pub(crate) struct State {
+    moment: Moment,
     pub(crate) look: Look,
 }
 
@@ -128,7 +135,7 @@ impl<'a> Rig<'a> {
         std::fs::create_dir_all(&directory).context(|| directory.display().to_string())?;
         let broker = match (&setup.target, setup.broker) {
             (Target::Peer(_), _) | (Target::Gateway, BrokerKind::Embedded) => None,
-            _ => Some(Mosquitto::start(&bench.placement, &directory, None)?),
+            _ => Some(Mosquitto::start(&bench.placement, &directory, setup.storage(), None)?),
         };
         let server = bench.server(&setup, broker.as_ref(), &directory)?;
         let options = bench.subscriber(&setup, &server, broker.as_ref());
@@ -141,7 +148,7 @@ impl<'a> Rig<'a> {
             server,
             broker,
             sim: None,
-            idle: 0.0,
+            idle: Duration::ZERO,
             resident_empty: 0,
             kernel_drops_before: 0,
         };
@@ -151,9 +158,10 @@ impl<'a> Rig<'a> {
 
     fn look_at_idle_server(&mut self) -> Outcome<()> {
         let before = self.server_cpu()?;
-        thread::sleep(IDLE);
+        let alone = self.bench.scale.idle();
+        thread::sleep(alone);
         let used = self.server_cpu()?.saturating_sub(before);
-        self.idle = used.as_secs_f64() / IDLE.as_secs_f64();
+        self.idle = used.div_f64(alone.as_secs_f64());
         self.resident_empty = self.resident()?;
         self.kernel_drops_before = self.kernel_drops()?;
         Ok(())
@@ -173,9 +181,9 @@ impl<'a> Rig<'a> {
     /// Starts a fleet.
     pub(crate) fn fleet(&mut self, plan: &sim::Plan) -> Outcome<()> {
         let program = self.bench.programs.join("lwm2m-sim");
-        let log = self.directory.join(format!("{}sim.log", plan.prefix));
-        let sim = Sim::start(&self.bench.placement, &program, &log, self.server.coap(), plan)?;
-        self.sim = Some(sim);
+        let placement = &self.bench.placement;
+        let server = self.server.coap();
+        self.sim = Some(Sim::start(placement, &program, &self.directory, server, plan)?);
         Ok(())
     }
 
@@ -203,7 +211,7 @@ impl<'a> Rig<'a> {
     pub(crate) fn settle(&mut self) -> Outcome<Look> {
         let mut last = self.agent.look()?;
         let mut moved = Instant::now();
-        while moved.elapsed() < STILL {
+        while moved.elapsed() < self.bench.scale.still() {
             thread::sleep(ASK_EVERY);
             let look = self.agent.look()?;
             if look.counts.bytes != last.counts.bytes {
@@ -214,40 +222,45 @@ impl<'a> Rig<'a> {
         Ok(last)
     }
 
+    /// Lets things run for a while, then measures a window of them.
+    pub(crate) fn steady(
+        &mut self,
+        scenario: &str,
+        operations: impl Fn(&Look) -> u64,
+    ) -> Outcome<Row> {
+        thread::sleep(self.bench.scale.warm_up());
+        self.agent.begin_timing()?;
+        let from = self.moment()?;
+        thread::sleep(self.bench.scale.window());
+        let to = self.moment()?;
+        let mut row = self.row(scenario, (&from, &to), operations);
+        let calm = row.server_load.is_none_or(|load| load <= CALM) && row.others_load <= CALM;
+        row.latency = Some(to.look.on_the_way).filter(|_| calm);
+        Ok(row)
+    }
+
     /// Now. The subscriber first: its answer takes longest.
-    pub(crate) fn moment(&mut self) -> Outcome<Moment> {
+    pub(crate) fn moment(&mut self) -> Outcome<State> {
         let look = self.agent.look()?;
-        let server = self.server_cpu()?;
-        let mut others = proc::cpu_time(self.agent.pid())?;
-        for pid in [self.sim.as_ref().map(Sim::pid), self.broker.as_ref().map(Mosquitto::pid)] {
-            others += pid.map_or(Ok(Duration::ZERO), proc::cpu_time)?;
-        }
-        Ok(Moment { at: Instant::now(), server, others, look })
+        let optional = [self.sim.as_ref().map(Sim::pid), self.broker.as_ref().map(Mosquitto::pid)];
+        let others = optional.into_iter().flatten().chain([self.agent.pid()]).collect();
+        let processes = Processes { server: self.server.pid(), others };
+        Ok(State { moment: Moment::now(&processes)?, look })
     }
 
     /// A row of what happened between two moments; `operations` counts them.
     pub(crate) fn row(
         &self,
         scenario: &str,
-        (from, to): (&Moment, &Moment),
+        (from, to): (&State, &State),
         operations: impl Fn(&Look) -> u64,
     ) -> Row {
-        let seconds = (to.at - from.at).as_secs_f64();
         let operations = operations(&to.look).saturating_sub(operations(&from.look));
-        let server = to.server.saturating_sub(from.server);
-        let idle = Duration::from_secs_f64(self.idle * seconds);
-        let others = to.others.saturating_sub(from.others);
-        let known = self.server.pid();
         Row {
             scenario: scenario.to_owned(),
             server: self.server.name(),
             broker: self.broker_name().to_owned(),
-            operations,
-            seconds,
-            cpu_us: known.and_then(|_| micros_each(server.saturating_sub(idle), operations)),
-            server_load: known.map(|_| server.as_secs_f64() / seconds),
-            others_load: others.as_secs_f64() / seconds,
-            ..Row::default()
+            ..from.moment.row(&to.moment, operations, self.idle)
         }
     }
 
@@ -285,6 +298,15 @@ impl<'a> Rig<'a> {
         sent: impl Fn(&sim::Summary) -> u64,
         arrived: impl Fn(&Look) -> u64,
     ) -> Outcome<Losses> {
+        Ok(self.losses_and_summary(sent, arrived)?.0)
+    }
+
+    /// The same, and what the fleet says of itself.
+    pub(crate) fn losses_and_summary(
+        &mut self,
+        sent: impl Fn(&sim::Summary) -> u64,
+        arrived: impl Fn(&Look) -> u64,
+    ) -> Outcome<(Losses, sim::Summary)> {
         let summary = self.end_fleet()?;
         let look = self.agent.look()?;
         let metrics = self.server.metrics()?;
@@ -303,7 +325,33 @@ impl<'a> Rig<'a> {
         let known = losses.simulator + losses.kernel + losses.gateway + losses.broker;
         let missing = sent(&summary).saturating_sub(arrived(&look));
         losses.unknown = missing.saturating_sub(known);
-        Ok(losses)
+        Ok((losses, summary))
+    }
+
+    /// Another subscriber to the same events.
+    pub(crate) fn another_subscriber(&self, client: &str) -> Outcome<Agent> {
+        let options = self.bench.subscriber(&self.setup, &self.server, self.broker.as_ref());
+        let options = agent::Options { client: client.to_owned(), observe: None, ..options };
+        let log = self.directory.join(format!("{client}.log"));
+        Agent::start(&self.bench.placement, &log, &options)
+    }
+
+    /// Stops the external broker, waits, and starts it again where it was.
+    pub(crate) fn broker_away(&mut self, away: Duration) -> Outcome<()> {
+        let broker = self.broker.take().ok_or_else(|| Problem::new("there is no broker"))?;
+        let port = broker.address.port();
+        broker.stop()?;
+        thread::sleep(away);
+        let storage = self.setup.storage();
+        let placement = &self.bench.placement;
+        self.broker = Some(Mosquitto::start(placement, &self.directory, storage, Some(port))?);
+        Ok(())
+    }
+
+    /// How much the server has logged.
+    pub(crate) fn log_lines(&self) -> usize {
+        let log = std::fs::read_to_string(self.directory.join("gateway.log"));
+        log.map_or(0, |text| text.lines().count())
     }
 
     fn kernel_drops(&self) -> Outcome<u64> {
@@ -316,6 +364,16 @@ impl Bench {
     pub(crate) fn brokers(&self) -> impl Iterator<Item = BrokerKind> + use<> {
         let external = mosquitto::program().map(|_| BrokerKind::Mosquitto);
         external.into_iter().chain([BrokerKind::Embedded])
+    }
+
+    /// The external one if there is one: where one broker has to do.
+    pub(crate) fn main_broker(&self) -> BrokerKind {
+        self.brokers().next().unwrap_or(BrokerKind::Embedded)
+    }
+
+    /// All of them in a full run, the main one in a shorter one.
+    pub(crate) fn brokers_if_full(&self) -> impl Iterator<Item = BrokerKind> + use<> {
+        self.brokers().take(self.scale.of(1, 1, 2))
     }
 
     fn server(
@@ -349,7 +407,7 @@ impl Bench {
             external,
             shards: setup.shards,
             qos: setup.qos,
-            more: setup.more.clone(),
+            place: if setup.both { Place::Both } else { Place::Server },
         };
         let program = self.programs.join("lwm2m-gateway");
         Gateway::start(&self.placement, &program, directory, &settings)
@@ -378,6 +436,8 @@ impl Bench {
                 .filter(|_| matches!(server, Server::Gateway(_)))
                 .map(str::to_owned),
             qos: setup.qos,
+            keep: setup.keep,
+            follow: setup.keep,
             ..options
         }
     }

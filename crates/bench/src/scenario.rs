@@ -3,9 +3,13 @@
 mod command;
 mod floor;
 mod idle;
+mod mixed;
 mod notify;
+mod overload;
 mod peers;
 mod register;
+mod shards;
+mod trouble;
 
 use std::time::Duration;
 
@@ -44,12 +48,22 @@ impl Scale {
 
     /// How long things run before they are measured.
     pub(crate) const fn warm_up(self) -> Duration {
-        Duration::from_millis(self.of(200, 1_000, 5_000))
+        Duration::from_millis(self.of(100, 700, 5_000))
+    }
+
+    /// How long a server is left alone to see what it uses when idle.
+    pub(crate) const fn idle(self) -> Duration {
+        Duration::from_millis(self.of(100, 500, 2_000))
+    }
+
+    /// How long a count may stand still before what is missing is taken for lost.
+    pub(crate) const fn still(self) -> Duration {
+        Duration::from_millis(self.of(300, 1_000, 3_000))
     }
 
     /// How long they are measured.
     pub(crate) const fn window(self) -> Duration {
-        Duration::from_millis(self.of(1_000, 4_000, 15_000))
+        Duration::from_millis(self.of(200, 2_500, 15_000))
     }
 }
 
@@ -60,7 +74,7 @@ pub(crate) type Take<'a> = &'a mut dyn FnMut(Row);
 pub(crate) struct Scenario {
     pub(crate) name: &'static str,
     pub(crate) what: &'static str,
-    run: fn(&Bench, Scale, Take<'_>) -> Outcome<()>,
+    run: fn(&Bench, Take<'_>) -> Outcome<()>,
 }
 
 /// All of them, in the order in which they run.
@@ -87,6 +101,11 @@ pub(crate) const ALL: &[Scenario] = &[
         run: notify::confirmable,
     },
     Scenario {
+        name: "latency",
+        what: "time from device to subscriber, at a low rate",
+        run: notify::latencies,
+    },
+    Scenario {
         name: "command",
         what: "command round trips, to one device and to each of many in turn",
         run: command::round_trips,
@@ -97,13 +116,43 @@ pub(crate) const ALL: &[Scenario] = &[
         run: peers::leshan,
     },
     Scenario { name: "peer", what: "the same by the server of --peer", run: peers::peer },
+    Scenario {
+        name: "mixed",
+        what: "notifications of both kinds, Updates and commands at once",
+        run: mixed::mixed,
+    },
+    Scenario {
+        name: "shards",
+        what: "one shard, two, and two that forward half of what they receive",
+        run: shards::shards,
+    },
+    Scenario {
+        name: "overload",
+        what: "twice as many notifications as the gateway can do",
+        run: overload::twice,
+    },
+    Scenario {
+        name: "storm",
+        what: "a fleet that registers within seconds, with real retransmissions",
+        run: overload::storm,
+    },
+    Scenario {
+        name: "slow-subscriber",
+        what: "a subscriber of the embedded broker that does not read",
+        run: trouble::slow_subscriber,
+    },
+    Scenario {
+        name: "broker-away",
+        what: "an external broker that goes away under load",
+        run: trouble::broker_away,
+    },
     Scenario { name: "idle", what: "a fleet that says nothing: memory, CPU", run: idle::idle },
 ];
 
 impl Scenario {
     /// Measures, and hands each row over as soon as it is there.
-    pub(crate) fn run(&self, bench: &Bench, scale: Scale, take: Take<'_>) -> Outcome<()> {
-        (self.run)(bench, scale, take)
+    pub(crate) fn run(&self, bench: &Bench, take: Take<'_>) -> Outcome<()> {
+        (self.run)(bench, take)
     }
 }
 

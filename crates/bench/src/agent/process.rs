@@ -72,7 +72,7 @@ struct Agent<'a> {
 impl<'a> Agent<'a> {
     fn connect(options: &'a Options) -> Outcome<Self> {
         let poller = Poller::new()?;
-        let stream = subscribe(options)?;
+        let stream = subscribe(options, Awaited::Suback)?;
         poller.add(&stream, SOCKET)?;
         let stdin = io::stdin();
         let flags = OFlag::from_bits_truncate(fcntl(&stdin, FcntlArg::F_GETFL)?);
@@ -178,7 +178,7 @@ impl<'a> Agent<'a> {
         self.filled = 0;
         self.out.clear();
         self.stream = loop {
-            match subscribe(self.options) {
+            match subscribe(self.options, Awaited::Connack) {
                 Ok(stream) => break stream,
                 Err(_) => thread::sleep(RECONNECT),
             }
@@ -236,8 +236,17 @@ impl<'a> Agent<'a> {
     }
 }
 
-/// Connects and subscribes; the answers are awaited, so that nothing is missed afterwards.
-fn subscribe(options: &Options) -> Outcome<TcpStream> {
+/// What is waited for before the subscriber goes on.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Awaited {
+    /// The broker took the connection; of a session that it kept, messages may come at once.
+    Connack,
+    /// The subscription is in place.
+    Suback,
+}
+
+/// Connects and subscribes.
+fn subscribe(options: &Options, awaited: Awaited) -> Outcome<TcpStream> {
     let broker: SocketAddr = options.broker;
     let mut stream = TcpStream::connect(broker).context(|| format!("broker {broker}"))?;
     stream.set_nodelay(true)?;
@@ -252,19 +261,21 @@ fn subscribe(options: &Options) -> Outcome<TcpStream> {
     ];
     wire::subscribe(&mut out, &filters);
     stream.write_all(&out)?;
-    // CONNACK, then SUBACK; byte by byte, so that the messages behind them stay in the socket.
+    // Byte by byte, so that what comes behind stays in the socket.
     let mut bytes = Vec::new();
     loop {
         let mut byte = [0];
         stream.read_exact(&mut byte).context(|| format!("broker {broker}"))?;
         bytes.push(byte[0]);
         match wire::frame(&bytes) {
+            Frame::Whole(Packet::Connack(0), _) if awaited == Awaited::Connack => break,
             Frame::Whole(Packet::Suback, _) => break,
             Frame::Whole(Packet::Connack(0) | Packet::Other, _) => bytes.clear(),
-            // A session that was kept: the broker may send before it confirms. It comes again.
-            Frame::Whole(Packet::Publish { .. }, _) => bytes.clear(),
             Frame::Whole(Packet::Connack(code), _) => {
                 return Err(Problem::new(format!("the broker refuses with code {code}")));
+            }
+            Frame::Whole(Packet::Publish { .. }, _) => {
+                return Err(Problem::new("the broker kept a session of an earlier run"));
             }
             Frame::Partial => {}
             Frame::Malformed => return Err(Problem::new("the broker sends no MQTT")),

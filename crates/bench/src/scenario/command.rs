@@ -5,34 +5,29 @@ use std::thread;
 use crate::problem::Outcome;
 use crate::report::Row;
 use crate::rig::{Bench, BrokerKind, Rig, Setup};
-use crate::scenario::{Scale, Take};
+use crate::scenario::Take;
 use crate::sim::Plan;
 
-pub(super) fn round_trips(bench: &Bench, scale: Scale, take: Take<'_>) -> Outcome<()> {
-    let many = scale.of(100, 10_000, 100_000);
+pub(super) fn round_trips(bench: &Bench, take: Take<'_>) -> Outcome<()> {
+    let many = bench.scale.of(100, 10_000, 100_000);
     for broker in bench.brokers() {
         for devices in [1, many] {
-            take(one_after_the_other(bench, scale, broker, devices)?);
+            take(one_after_the_other(bench, broker, devices)?);
         }
     }
     Ok(())
 }
 
-fn one_after_the_other(
-    bench: &Bench,
-    scale: Scale,
-    broker: BrokerKind,
-    devices: u64,
-) -> Outcome<Row> {
+fn one_after_the_other(bench: &Bench, broker: BrokerKind, devices: u64) -> Outcome<Row> {
     let name = format!("command-{}-{devices}", broker.name());
     let mut rig = Rig::start(bench, Setup::new(&name, broker))?;
     rig.fleet(&Plan::quiet(devices, 10_000))?;
     rig.wait_until(|look| look.counts.register >= devices)?;
     rig.agent.command(devices, 0)?;
-    thread::sleep(scale.warm_up());
+    thread::sleep(bench.scale.warm_up());
     rig.agent.command(devices, 0)?;
     let from = rig.moment()?;
-    thread::sleep(scale.window());
+    thread::sleep(bench.scale.window());
     let to = rig.moment()?;
     let done = rig.agent.halt()?.commanded;
     let mut row = rig.row("command", (&from, &to), |look| look.commanded.answered);

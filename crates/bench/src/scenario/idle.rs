@@ -5,32 +5,32 @@ use std::time::Duration;
 
 use crate::problem::Outcome;
 use crate::report::Row;
-use crate::rig::{Bench, BrokerKind, Rig, Setup};
+use crate::rig::{Bench, Rig, Setup};
 use crate::scenario::{Scale, Take};
 use crate::sim::Plan;
 
 /// EXCHANGE_LIFETIME (RFC 7252 4.8.2) and a little: until then each Register is remembered.
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(260);
 
-pub(super) fn idle(bench: &Bench, scale: Scale, take: Take<'_>) -> Outcome<()> {
-    let devices = scale.of(500, 50_000, 1_000_000);
-    let broker = bench.brokers().next().unwrap_or(BrokerKind::Embedded);
+pub(super) fn idle(bench: &Bench, take: Take<'_>) -> Outcome<()> {
+    let devices = bench.scale.of(500, 50_000, 1_000_000);
+    let broker = bench.main_broker();
     let setup = Setup::new(&format!("idle-{devices}"), broker);
     let mut rig = Rig::start(bench, setup.observing())?;
     rig.fleet(&Plan::quiet(devices, 10_000))?;
     rig.wait_until(|look| look.counts.response >= devices)?;
-    thread::sleep(scale.warm_up());
-    take(look_at(&mut rig, scale, devices, "idle")?);
-    if scale == Scale::Full {
+    thread::sleep(bench.scale.warm_up());
+    take(look_at(bench, &mut rig, devices, "idle")?);
+    if bench.scale == Scale::Full {
         thread::sleep(FORGOTTEN_AFTER);
-        take(look_at(&mut rig, scale, devices, "idle-later")?);
+        take(look_at(bench, &mut rig, devices, "idle-later")?);
     }
     Ok(())
 }
 
-fn look_at(rig: &mut Rig<'_>, scale: Scale, devices: u64, name: &str) -> Outcome<Row> {
+fn look_at(bench: &Bench, rig: &mut Rig<'_>, devices: u64, name: &str) -> Outcome<Row> {
     let from = rig.moment()?;
-    thread::sleep(scale.window());
+    thread::sleep(bench.scale.window());
     let to = rig.moment()?;
     let mut row = rig.row(name, (&from, &to), |_| 0);
     row.devices = devices;
