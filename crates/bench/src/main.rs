@@ -86,9 +86,9 @@ struct Run {
     /// Write everything that was measured to this file
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
-    /// Measure nothing, take the rows of this file
-    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "smoke", "only", "json"])]
-    from: Option<PathBuf>,
+    /// Measure nothing, take the rows of this file, or of several
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["quick", "smoke", "only"])]
+    from: Vec<PathBuf>,
     /// Put the tables into this page, between its marks
     #[arg(long, value_name = "FILE")]
     write_docs: Option<PathBuf>,
@@ -121,9 +121,9 @@ fn run(options: &Run) -> Outcome<()> {
         }
         return Ok(());
     }
-    let report = match &options.from {
-        Some(file) => serde_json::from_slice(&fs::read(file).context(|| path(file))?)?,
-        None => measure(options)?,
+    let report = match &options.from[..] {
+        [] => measure(options)?,
+        files => Report::merged(files.iter().map(|file| read(file)))?,
     };
     println!("{}", report::table(&report.rows));
     if !options.smoke {
@@ -140,12 +140,15 @@ fn run(options: &Run) -> Outcome<()> {
         plot::write(&report.rows, file)?;
     }
     match report.failures.len() {
+        // Failures of an earlier run were its own.
+        _ if !options.from.is_empty() => Ok(()),
         0 => Ok(()),
         count => Err(Problem::new(format!("{count} scenarios failed"))),
     }
 }
 
 fn measure(options: &Run) -> Outcome<Report> {
+    process::take_children_along()?;
     let scenarios = scenario::chosen(&options.only)?;
     let bench = bench(options)?;
     let mut report = Report {
@@ -174,6 +177,11 @@ fn measure(options: &Run) -> Outcome<Report> {
         eprintln!("settings and logs are in {}", bench.work.display());
     }
     Ok(report)
+}
+
+fn read(file: &Path) -> Outcome<Report> {
+    let bytes = fs::read(file).context(|| path(file))?;
+    serde_json::from_slice(&bytes).context(|| path(file))
 }
 
 fn path(path: &Path) -> String {

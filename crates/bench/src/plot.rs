@@ -5,7 +5,7 @@ use std::path::Path;
 use plotters::prelude::*;
 
 use crate::problem::{Context, Outcome, Problem};
-use crate::report::Row;
+use crate::report::{Row, grouped};
 
 /// A curve: a scenario with a broker.
 struct Curve<'a> {
@@ -59,17 +59,20 @@ fn draw(curves: &[Curve<'_>], svg: &mut String) -> Result<(), Box<dyn std::error
     let many = points().map(|point| point.0).fold(0.0, f64::max);
     let dear = points().map(|point| point.1).fold(0.0, f64::max);
     let mut chart = ChartBuilder::on(&area)
-        .caption("CPU time of the gateway per notification", ("sans-serif", 18))
+        .caption("CPU time of the gateway per notification", ("sans-serif", 24))
         .margin(16)
-        .x_label_area_size(44)
-        .y_label_area_size(52)
-        .build_cartesian_2d((few / 1.2..many * 1.2).log_scale(), 0.0..dear * 1.25)?;
+        .x_label_area_size(52)
+        .y_label_area_size(60)
+        .build_cartesian_2d((few / 1.2..many * 1.2).log_scale(), 0.0..dear * 1.45)?;
     chart
         .configure_mesh()
         .disable_x_mesh()
         .x_desc("devices registered and observed")
         .y_desc("µs")
-        .x_label_formatter(&|devices| crate::report::grouped(devices.round() as u64))
+        .label_style(("sans-serif", 17))
+        .axis_desc_style(("sans-serif", 18))
+        .max_light_lines(0)
+        .x_label_formatter(&power_of_ten)
         .y_label_formatter(&|micros| format!("{micros:.0}"))
         .draw()?;
     for curve in curves {
@@ -83,12 +86,20 @@ fn draw(curves: &[Curve<'_>], svg: &mut String) -> Result<(), Box<dyn std::error
     }
     chart
         .configure_series_labels()
+        .label_font(("sans-serif", 17))
         .position(SeriesLabelPosition::UpperRight)
         .background_style(WHITE.mix(0.9))
         .border_style(BLACK.mix(0.3))
         .draw()?;
     area.present()?;
     Ok(())
+}
+
+/// The label of a place on the axis; only powers of ten have one, the others would overlap.
+fn power_of_ten(devices: &f64) -> String {
+    let devices = devices.round() as u64;
+    let is_power = devices > 0 && 10_u64.pow(devices.ilog10()) == devices;
+    if is_power { grouped(devices) } else { String::new() }
 }
 
 #[cfg(test)]
@@ -114,6 +125,7 @@ mod tests {
         let mut svg = String::new();
         draw(&curves, &mut svg).unwrap();
         assert!(svg.starts_with("<svg ") && svg.contains("1 000 000"), "{svg}");
+        assert!(!svg.contains("2 000"), "{svg}");
     }
 
     #[test]

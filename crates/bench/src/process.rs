@@ -4,14 +4,42 @@ use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use nix::sys::signal::{Signal, kill};
+use nix::sys::signal::{SigSet, Signal, kill};
 use nix::unistd::Pid;
 
 use crate::affinity::{Place, Placement};
 use crate::problem::{Context, Outcome, Problem};
+
+/// Children that run, for [`take_children_along`].
+static RUNNING: Mutex<Vec<u32>> = Mutex::new(Vec::new());
+
+/// Exit code of a program that was interrupted, as shells have it.
+const INTERRUPTED: i32 = 130;
+
+/// From now on SIGINT and SIGTERM end this process with all of its children: a gateway that went on
+/// alone would spoil the next run. Before other threads are made: they inherit what is blocked.
+pub(crate) fn take_children_along() -> Outcome<()> {
+    let signals = SigSet::from_iter([Signal::SIGINT, Signal::SIGTERM]);
+    signals.thread_block()?;
+    thread::spawn(move || {
+        let caught = signals.wait();
+        for pid in running().iter().filter_map(|pid| i32::try_from(*pid).ok()) {
+            // One that has just ended needs no signal.
+            let _ = kill(Pid::from_raw(pid), Signal::SIGKILL);
+        }
+        eprintln!("lwm2m-bench: {}", caught.map_or("no signals", Signal::as_str));
+        std::process::exit(INTERRUPTED);
+    });
+    Ok(())
+}
+
+fn running() -> MutexGuard<'static, Vec<u32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// A child process; dropping it kills it.
 pub(crate) struct Process {
@@ -30,7 +58,13 @@ impl Process {
         let name = command.get_program().to_string_lossy().into_owned();
         let errors = File::create(log).context(|| log.display().to_string())?;
         command.stderr(errors);
-        let child = placement.within(place, || command.spawn())?.context(|| name.clone())?;
+        // It inherits the mask of this thread, and must be able to be stopped.
+        let blocked = SigSet::thread_get_mask()?;
+        SigSet::empty().thread_set_mask()?;
+        let child = placement.within(place, || command.spawn());
+        blocked.thread_set_mask()?;
+        let child = child?.context(|| name.clone())?;
+        running().push(child.id());
         Ok(Self { name, child })
     }
 
@@ -78,6 +112,7 @@ impl Process {
 
 impl Drop for Process {
     fn drop(&mut self) {
+        running().retain(|pid| *pid != self.child.id());
         if self.is_alive() {
             // It may end by itself between the two; there is nothing to do about either failure.
             let _ = self.child.kill();

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::affinity::Placement;
 use crate::agent::Spans;
 use crate::machine::Machine;
+use crate::problem::{Outcome, Problem};
 
 /// A run: the machine, the settings, the rows.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -16,6 +17,30 @@ pub(crate) struct Report {
     pub(crate) rows: Vec<Row>,
     /// Scenarios that could not be measured, and why.
     pub(crate) failures: Vec<String>,
+}
+
+impl Report {
+    /// One of several, in their order. Of rows that are in more than one, the last counts; what
+    /// applies to all rows is that of the first.
+    ///
+    /// # Errors
+    /// None at all, and one that cannot be read.
+    pub(crate) fn merged(reports: impl Iterator<Item = Outcome<Self>>) -> Outcome<Self> {
+        let mut whole: Option<Self> = None;
+        for report in reports {
+            let report = report?;
+            let Some(whole) = &mut whole else {
+                whole = Some(report);
+                continue;
+            };
+            let anew = |row: &Row| report.rows.iter().any(|new| new.is_of(row));
+            whole.rows.retain(|row| !anew(row));
+            whole.rows.extend(report.rows);
+            whole.failures.extend(report.failures);
+            whole.settings.seconds += report.settings.seconds;
+        }
+        whole.ok_or_else(|| Problem::new("no run to take rows from"))
+    }
 }
 
 /// What applies to all rows.
@@ -74,6 +99,12 @@ pub(crate) struct Row {
 }
 
 impl Row {
+    /// Whether both measure the same thing.
+    fn is_of(&self, other: &Self) -> bool {
+        let key = |row: &Self| (row.scenario.clone(), row.server.clone(), row.broker.clone());
+        key(self) == key(other) && self.devices == other.devices
+    }
+
     pub(crate) fn per_second(&self) -> f64 {
         if self.seconds > 0.0 { self.operations as f64 / self.seconds } else { 0.0 }
     }
@@ -276,6 +307,22 @@ mod tests {
         assert_eq!(grouped(999), "999");
         assert_eq!(micros_each(Duration::from_millis(5), 1000), Some(5.0));
         assert_eq!(micros_each(Duration::from_millis(5), 0), None);
+    }
+
+    #[test]
+    fn of_several_runs_the_last_row_counts() {
+        let report = |rows| Report {
+            machine: Machine::default(),
+            settings: Settings { seconds: 5, ..Settings::default() },
+            rows,
+            failures: Vec::new(),
+        };
+        let dear = Row { cpu_us: Some(9.0), ..row() };
+        let other = Row { devices: 7, ..row() };
+        let runs = [report(vec![dear, other.clone()]), report(vec![row()])];
+        let whole = Report::merged(runs.into_iter().map(Ok)).unwrap();
+        assert_eq!((whole.rows, whole.settings.seconds), (vec![other, row()], 10));
+        assert!(Report::merged(std::iter::empty()).is_err());
     }
 
     #[test]
