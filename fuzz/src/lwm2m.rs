@@ -149,7 +149,7 @@ fn returns(format: Format, request: &Path, content: &Content) {
     if !readings.iter().all(|reading| is_plain(format, request, reading)) {
         return;
     }
-    let (before, after) = (sorted(readings.clone()), sorted(again.readings));
+    let (before, after) = (sorted(readings.to_vec()), sorted(again.readings.into_vec()));
     assert!(same(&before, &after), "{before:?} as {out:02x?} is {after:?}");
 }
 

@@ -6,7 +6,7 @@ use engine::Device;
 use lwm2m::EndpointName;
 
 use crate::contract::{Contract, Place};
-use crate::publication::Qos;
+use crate::publication::{Publication, Qos, Spare};
 use crate::settings::{Settings, SettingsError};
 use crate::topic::{Address, TemplateError};
 
@@ -18,12 +18,24 @@ pub struct Bridge {
     pub(crate) contract: Arc<Contract>,
     /// The JSON under construction, reused from message to message.
     pub(crate) scratch: Vec<u8>,
+    pub(crate) spare: Spare,
 }
 
 impl Bridge {
     /// A bridge with these settings, once they are judged.
     pub fn new(settings: Settings) -> Result<Self, SettingsError> {
-        Ok(Self { contract: Arc::new(Contract::new(settings)?), scratch: Vec::new() })
+        let contract = Arc::new(Contract::new(settings)?);
+        Ok(Self { contract, scratch: Vec::new(), spare: Spare::default() })
+    }
+
+    /// Takes messages back that nobody needs any more: the next ones are made of them, so that a
+    /// steady stream allocates nothing. Asks for as many as it has use for.
+    pub fn refill(&mut self, mut used: impl FnMut() -> Option<Publication>) {
+        while self.spare.has_room()
+            && let Some(publication) = used()
+        {
+            self.spare.give(publication);
+        }
     }
 
     /// The settings it was made with.

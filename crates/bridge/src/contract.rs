@@ -200,16 +200,23 @@ impl Contract {
         place: Place<'_>,
         payload: &[u8],
     ) -> Option<Publication> {
+        self.publication_of(Publication::default(), channel, place, payload)
+    }
+
+    /// The same in the buffers of an empty message.
+    pub(crate) fn publication_of(
+        &self,
+        mut empty: Publication,
+        channel: Channel,
+        place: Place<'_>,
+        payload: &[u8],
+    ) -> Option<Publication> {
         let mount = self.mount(place.mount)?;
         let (_, template) = mount.channels.iter().find(|(known, _)| *known == channel)?;
-        let (qos, retain) = self.delivery_of(channel);
-        Some(Publication {
-            topic: template.fill(place.endpoint, place.address),
-            payload: payload.to_vec(),
-            qos,
-            retain,
-            correlation: None,
-        })
+        (empty.qos, empty.retain) = self.delivery_of(channel);
+        template.fill_into(&mut empty.topic, place.endpoint, place.address);
+        empty.payload.extend_from_slice(payload);
+        Some(empty)
     }
 
     /// Appends a message on the topic that the application named. It is nobody's standing topic,

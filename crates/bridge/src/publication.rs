@@ -15,7 +15,7 @@ pub enum Qos {
 }
 
 /// A message to publish.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Publication {
     /// Topic name, without wildcards.
     pub topic: String,
@@ -27,6 +27,42 @@ pub struct Publication {
     pub retain: bool,
     /// MQTT 5 Correlation Data of the command that this answers.
     pub correlation: Option<Vec<u8>>,
+}
+
+/// Messages that were handed over, whose buffers serve again.
+#[derive(Debug, Default)]
+pub(crate) struct Spare(Vec<Publication>);
+
+/// Spare messages that are kept: more than one event makes.
+const SPARE_MAX: usize = 8;
+
+impl Spare {
+    /// An empty message.
+    pub(crate) fn take(&mut self) -> Publication {
+        let mut publication = self.0.pop().unwrap_or_default();
+        publication.topic.clear();
+        publication.payload.clear();
+        publication.correlation = None;
+        publication
+    }
+
+    /// Whether [`Spare::give`] keeps another one.
+    pub(crate) const fn has_room(&self) -> bool {
+        self.0.len() < SPARE_MAX
+    }
+
+    pub(crate) fn give(&mut self, publication: Publication) {
+        if self.has_room() {
+            self.0.push(publication);
+        }
+    }
+}
+
+/// Spares are worth nothing to a copy.
+impl Clone for Spare {
+    fn clone(&self) -> Self {
+        Self::default()
+    }
 }
 
 /// A message that arrived on a command topic.

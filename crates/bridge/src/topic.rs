@@ -144,14 +144,20 @@ impl Template {
 
     /// The topic of one device. Only for templates without wildcards.
     pub(crate) fn fill(&self, endpoint: &str, address: Address<'_>) -> String {
-        let mut topic = String::with_capacity(self.len_filled(endpoint));
+        let mut topic = String::new();
+        self.fill_into(&mut topic, endpoint, address);
+        topic
+    }
+
+    /// The same at the end of a text.
+    pub(crate) fn fill_into(&self, topic: &mut String, endpoint: &str, address: Address<'_>) {
+        topic.reserve(self.len_filled(endpoint));
         for part in &self.parts {
             match part {
-                Part::Address => push_address(&mut topic, address),
-                other => other.push(&mut topic, endpoint, ""),
+                Part::Address => push_address(topic, address),
+                other => other.push(topic, endpoint, ""),
             }
         }
-        topic
     }
 
     fn len_filled(&self, endpoint: &str) -> usize {

@@ -22,7 +22,7 @@ use lwm2m::{EndpointName, Format, Models, OperationKind, Path};
 use crate::bridge::Bridge;
 use crate::contract::{Channel, Contract, Place};
 use crate::origin::Asked;
-use crate::publication::Publication;
+use crate::publication::{Publication, Spare};
 use crate::settings::{Lifecycle, UnknownObjects, UpdateCondition};
 use crate::topic::Address;
 
@@ -194,6 +194,7 @@ impl Bridge {
 struct Writer<'a> {
     contract: &'a Contract,
     json: &'a mut Vec<u8>,
+    spare: &'a mut Spare,
     place: Place<'a>,
 }
 
@@ -204,16 +205,18 @@ impl<'a> Writer<'a> {
     }
 
     fn new(bridge: &'a mut Bridge, place: Place<'a>) -> Self {
-        bridge.scratch.clear();
-        Self { contract: &bridge.contract, json: &mut bridge.scratch, place }
+        let Bridge { contract, scratch: json, spare } = bridge;
+        json.clear();
+        Self { contract, json, spare, place }
     }
 
-    fn publish(&self, channel: Channel, out: &mut Vec<Publication>) {
-        out.extend(self.contract.publication(channel, self.place, self.json));
+    fn publish(&mut self, channel: Channel, out: &mut Vec<Publication>) {
+        let Self { contract, json, spare, place } = self;
+        out.extend(contract.publication_of(spare.take(), channel, *place, json));
     }
 
     /// On the usual topic, and to whoever asked on the topic that the command named.
-    fn answer(&self, asked: Option<&Asked<'_>>, usual: Channel, out: &mut Vec<Publication>) {
+    fn answer(&mut self, asked: Option<&Asked<'_>>, usual: Channel, out: &mut Vec<Publication>) {
         self.publish(usual, out);
         self.answer_to(asked, out);
     }

@@ -138,7 +138,7 @@ impl Data {
             return Err(Code::UNSUPPORTED_CONTENT_FORMAT);
         }
         codec::decode(Some(format), path, payload, &self.context())
-            .map(|content| content.readings)
+            .map(|content| content.readings.into_vec())
             .map_err(|_| Code::BAD_REQUEST)
     }
 

@@ -36,6 +36,7 @@ mod reply;
 mod server;
 mod settings;
 mod stats;
+mod used;
 mod waking;
 
 #[cfg(test)]

@@ -30,6 +30,7 @@ use crate::record::RecordLog;
 use crate::registry::{Key, Registry, Route, Stage};
 use crate::settings::{Config, Settings};
 use crate::stats::Stats;
+use crate::used::UsedNotifications;
 
 /// Wall-clock time in milliseconds since 1970.
 pub type WallMs = i64;
@@ -104,6 +105,7 @@ pub struct Server {
     /// Shards that are gone and whose registrations live here.
     adopted: [u64; 4],
     events: VecDeque<Event>,
+    pub(crate) used: UsedNotifications,
     /// Wall-clock time at the origin of the monotonic clock.
     wall_origin: i64,
 }
@@ -149,6 +151,7 @@ impl Server {
             rejections: Bucket::default(),
             adopted: [0; 4],
             events: VecDeque::new(),
+            used: UsedNotifications::default(),
             wall_origin: 0,
         }
     }

@@ -8,13 +8,14 @@
 //! The queues are read in turns, which keeps the order within a shard. A name that moves from one
 //! shard to another orders two queues: see [`Outbox::note_move`].
 
+mod line;
+mod queue;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering, fence};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use crossbeam_queue::SegQueue;
-use tokio::sync::Notify;
-
+use self::queue::{Common, Queue, Waiting};
 use crate::mqtt::Publication;
 
 /// The bounds of one shard's queue.
@@ -107,6 +108,12 @@ impl Outbox {
         drop(reservation);
     }
 
+    /// A message that was handed over, to be filled anew.
+    #[must_use]
+    pub fn used(&self) -> Option<Publication> {
+        self.queue.used.pop()
+    }
+
     /// Wakes the consumer if it sleeps and there is something to take. Cheap when it does not
     /// sleep: one fence and one load.
     pub fn wake(&self) {
@@ -177,6 +184,14 @@ impl Ticket {
             Handover::Failed => queue.failed.fetch_add(1, Ordering::Relaxed),
         };
         queue.vacate(self.bytes);
+    }
+
+    /// The same, and the message serves again.
+    pub fn give_back(self, how: Handover, publication: Publication) {
+        if let Some(queue) = &self.queue {
+            queue.keep(publication);
+        }
+        self.release(how);
     }
 }
 
@@ -340,139 +355,6 @@ impl OutboxMonitor {
         };
         let _ = tokio::time::timeout(within, poll).await;
         self.left()
-    }
-}
-
-/// What all queues of a process share.
-#[derive(Debug, Default)]
-struct Common {
-    wake: Wake,
-    /// How many names have moved from shard to shard.
-    moves: AtomicU64,
-}
-
-/// A message that nobody has taken yet.
-#[derive(Debug)]
-struct Waiting {
-    publication: Publication,
-    bytes: usize,
-    /// The moves that its shard may have heard of when it was pushed.
-    moves: u64,
-}
-
-/// One shard's queue. The bounds live in the counters; the queue itself has none.
-#[derive(Debug)]
-struct Queue {
-    waiting: SegQueue<Waiting>,
-    limits: Limits,
-    entries: AtomicUsize,
-    bytes: AtomicUsize,
-    entries_high: AtomicUsize,
-    bytes_high: AtomicUsize,
-    reserved: AtomicUsize,
-    refused: AtomicU64,
-    taken: AtomicU64,
-    failed: AtomicU64,
-    abandoned: AtomicU64,
-    common: Arc<Common>,
-}
-
-impl Queue {
-    fn new(limits: Limits, common: Arc<Common>) -> Self {
-        Self {
-            waiting: SegQueue::new(),
-            limits,
-            entries: AtomicUsize::new(0),
-            bytes: AtomicUsize::new(0),
-            entries_high: AtomicUsize::new(0),
-            bytes_high: AtomicUsize::new(0),
-            reserved: AtomicUsize::new(0),
-            refused: AtomicU64::new(0),
-            taken: AtomicU64::new(0),
-            failed: AtomicU64::new(0),
-            abandoned: AtomicU64::new(0),
-            common,
-        }
-    }
-
-    fn fits(&self, bytes: usize) -> bool {
-        let held = self.bytes.load(Ordering::Relaxed);
-        // One message larger than the whole bound must not wedge its device for ever.
-        let bytes_fit = held == 0 || held.saturating_add(bytes) <= self.limits.bytes;
-        bytes_fit && self.entries.load(Ordering::Relaxed) < self.limits.entries
-    }
-
-    /// Only the shard's own thread adds, so between the look and the addition the occupancy can
-    /// only shrink: the bounds hold without a compare-and-swap.
-    fn admit(&self, bytes: usize) -> bool {
-        let fits = self.fits(bytes);
-        if fits {
-            self.occupy(bytes);
-        }
-        fits
-    }
-
-    fn occupy(&self, bytes: usize) {
-        let entries = self.entries.fetch_add(1, Ordering::AcqRel) + 1;
-        let bytes = self.bytes.fetch_add(bytes, Ordering::Relaxed) + bytes;
-        // Plain maxima: there is one writer, and a fetch_max per message would cost more.
-        if entries > self.entries_high.load(Ordering::Relaxed) {
-            self.entries_high.store(entries, Ordering::Relaxed);
-        }
-        if bytes > self.bytes_high.load(Ordering::Relaxed) {
-            self.bytes_high.store(bytes, Ordering::Relaxed);
-        }
-    }
-
-    fn vacate(&self, bytes: usize) {
-        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
-        self.entries.fetch_sub(1, Ordering::AcqRel);
-    }
-
-    fn push(&self, publication: Publication, bytes: usize) {
-        let moves = self.common.moves.load(Ordering::Acquire);
-        self.waiting.push(Waiting { publication, bytes, moves });
-    }
-
-    fn level(&self) -> Level {
-        Level {
-            entries: self.entries.load(Ordering::Relaxed),
-            bytes: self.bytes.load(Ordering::Relaxed),
-            entries_high: self.entries_high.load(Ordering::Relaxed),
-            bytes_high: self.bytes_high.load(Ordering::Relaxed),
-            reserved: self.reserved.load(Ordering::Relaxed),
-            refused: self.refused.load(Ordering::Relaxed),
-            taken: self.taken.load(Ordering::Relaxed),
-            failed: self.failed.load(Ordering::Relaxed),
-            abandoned: self.abandoned.load(Ordering::Relaxed),
-        }
-    }
-}
-
-/// The bell between shards and consumer. It rings only for a consumer that said it sleeps.
-#[derive(Debug, Default)]
-struct Wake {
-    asleep: AtomicBool,
-    bell: Notify,
-}
-
-impl Wake {
-    fn wake(&self) {
-        // Pairs with the fence in `sleep`: either the consumer sees the message that was pushed
-        // before this, or this sees that the consumer sleeps.
-        fence(Ordering::SeqCst);
-        if self.asleep.load(Ordering::Relaxed) && self.asleep.swap(false, Ordering::AcqRel) {
-            self.bell.notify_one();
-        }
-    }
-
-    async fn sleep(&self, ready: impl Fn() -> bool) {
-        self.asleep.store(true, Ordering::Relaxed);
-        fence(Ordering::SeqCst);
-        if !ready() {
-            self.bell.notified().await;
-        }
-        self.asleep.store(false, Ordering::Relaxed);
     }
 }
 

@@ -16,7 +16,7 @@ use crate::shard::Shared;
 
 /// Entries taken from the outbox at once: enough to fill a TCP segment with small messages, few
 /// enough that a failed hand-over repeats little.
-const BATCH_MAX: usize = 256;
+pub(crate) const BATCH_MAX: usize = 256;
 
 /// Moves messages from the outbox to the broker until it is dropped or aborted.
 pub async fn run(mut reader: OutboxReader, subscriptions: Arc<Subscriptions>) {
@@ -30,7 +30,9 @@ pub async fn run(mut reader: OutboxReader, subscriptions: Arc<Subscriptions>) {
             subscriptions.renew().await;
             subscribed = Some(version);
         }
-        subscriptions.northbound.publish(&mut batch).await;
+        if !subscriptions.northbound.publish_now(&mut batch) {
+            subscriptions.northbound.publish(&mut batch).await;
+        }
         batch.clear();
     }
 }

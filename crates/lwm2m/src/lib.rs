@@ -28,7 +28,7 @@ pub use format::Format;
 pub use model::{ModelView, Models, ObjectModel, ResourceModel};
 pub use operation::{Operation, OperationKind, WriteMode};
 pub use path::{Level, MAX_ID, Path, PathError};
-pub use reading::{Content, Layout, Reading};
+pub use reading::{Content, Layout, Reading, Readings};
 pub use registration::{ENDPOINT_NAME_LEN_MAX, EndpointName, EndpointNameError};
 pub use value::{DataType, Value};
 pub use version::{Version, VersionError};

@@ -3,6 +3,8 @@
 //! A flat list is enough for every content format: the tree of TLV is only nesting of path
 //! prefixes. Turning bytes into it and back is the job of [`crate::codec`].
 
+use smallvec::SmallVec;
+
 use crate::{Path, Value};
 
 /// One value of one resource or resource instance.
@@ -30,11 +32,14 @@ impl Reading {
     }
 }
 
+/// The values of a payload. One of them, which is what most notifications bring, allocates nothing.
+pub type Readings = SmallVec<[Reading; 1]>;
+
 /// A decoded payload.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Content {
     /// The values in the order of the payload.
-    pub readings: Vec<Reading>,
+    pub readings: Readings,
     /// How the payload was built.
     pub layout: Layout,
 }

@@ -137,7 +137,7 @@ impl Writer<'_> {
         self.publish(Channel::Response, out);
     }
 
-    fn publish_notification(&self, path: Path, out: &mut Vec<Publication>) {
+    fn publish_notification(&mut self, path: Path, out: &mut Vec<Publication>) {
         let settings = &self.contract.settings;
         let (notify, firmware) = match (settings.firmware_notify, settings.profile) {
             _ if path.object_id() != Some(FIRMWARE_OBJECT) => (true, false),
@@ -158,7 +158,7 @@ impl Writer<'_> {
     /// The first answer of an observation in profile emqx4. Who named a topic for the answer waits
     /// for it there.
     pub(super) fn answer_as_notification(
-        &self,
+        &mut self,
         path: Path,
         asked: Option<&Asked<'_>>,
         out: &mut Vec<Publication>,

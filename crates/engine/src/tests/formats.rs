@@ -49,7 +49,7 @@ fn decode(request: &Msg, at: &Path) -> Vec<Reading> {
     let models = ModelView::new(&models, &[]);
     let context = Context { models, wall_ms: 0, unknown: UnknownPolicy::Raw };
     let format = format_of(request).map(Format);
-    codec::decode(format, at, &request.payload, &context).unwrap().readings
+    codec::decode(format, at, &request.payload, &context).unwrap().readings.into_vec()
 }
 
 /// Fact 53: TLV unless `ct=` leaves it out.

@@ -7,6 +7,7 @@ mod backoff;
 mod connection;
 mod inbound;
 mod lane;
+mod publish;
 mod session;
 mod subscription;
 mod transport;
@@ -19,12 +20,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use crossbeam_queue::ArrayQueue;
 use tokio::sync::{mpsc, oneshot};
 use tokio::task::JoinHandle;
 
-use self::session::{Command, Session};
+use self::session::{Channels, Command, Session};
 use super::{Deliveries, Filter, MqttStats, Northbound, SubscribeError};
 use crate::outbox::Entry;
+use crate::pump::BATCH_MAX;
 use crate::telemetry::Redacted;
 
 /// Where a broker is: `mqtt://host:port` or `mqtts://host:port`.
@@ -193,6 +196,10 @@ const RECEIVE_MAX: u16 = 256;
 /// A connection attempt that takes longer has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Batches whose memory serves in turns: one waits, one is being emptied, and one is there for the
+/// pump when it hands its own over.
+const BATCHES: usize = 3;
+
 /// How long [`Northbound::close`] waits for the task beyond its deadline.
 const CLOSE_SLACK: Duration = Duration::from_millis(500);
 
@@ -200,6 +207,8 @@ const CLOSE_SLACK: Duration = Duration::from_millis(500);
 #[derive(Debug)]
 pub struct External {
     inbox: mpsc::Sender<Vec<Entry>>,
+    /// Batches that the session has emptied.
+    emptied: Arc<ArrayQueue<Vec<Entry>>>,
     commands: mpsc::Sender<Command>,
     stats: Arc<MqttStats>,
     task: JoinHandle<()>,
@@ -221,9 +230,12 @@ impl External {
         // has the bounds.
         let (inbox, batches) = mpsc::channel(1);
         let (commands, asked) = mpsc::channel(4);
-        let session = Session::new(config, tls, (batches, asked), deliveries, Arc::clone(&stats));
+        let emptied = Arc::new(ArrayQueue::new(BATCHES));
+        (0..BATCHES).for_each(|_| drop(emptied.push(Vec::with_capacity(BATCH_MAX))));
+        let channels = Channels { batches, emptied: Arc::clone(&emptied), commands: asked };
+        let session = Session::new(config, tls, channels, deliveries, Arc::clone(&stats));
         let task = tokio::spawn(session.run());
-        Ok(Self { inbox, commands, stats, task })
+        Ok(Self { inbox, emptied, commands, stats, task })
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -235,6 +247,12 @@ impl External {
 
 #[async_trait]
 impl Northbound for External {
+    fn publish_now(&self, batch: &mut Vec<Entry>) -> bool {
+        let Ok(place) = self.inbox.try_reserve() else { return false };
+        place.send(std::mem::replace(batch, self.emptied.pop().unwrap_or_default()));
+        true
+    }
+
     async fn publish(&self, batch: &mut Vec<Entry>) {
         if !batch.is_empty() {
             // Refused only after `close`: the tickets then count as left behind.

@@ -77,6 +77,12 @@ pub trait Deliveries: Send + Sync + 'static {
 /// A broker, wherever it runs.
 #[async_trait]
 pub trait Northbound: Send + Sync {
+    /// What [`Northbound::publish`] does, if it can be done without waiting; `false`: nothing was
+    /// done. Of the steady path, which must not allocate a future for each batch.
+    fn publish_now(&self, _batch: &mut Vec<Entry>) -> bool {
+        false
+    }
+
     /// Publishes the entries in order and leaves `batch` empty. Waits as long as the bounded
     /// in-flight window is full or the broker is away; each entry's ticket is released when the
     /// broker took responsibility for it, which may be after the return.

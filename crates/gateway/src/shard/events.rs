@@ -124,6 +124,7 @@ impl Uplink {
 
     fn translate(&mut self, event: &Event) {
         let surroundings = Surroundings { models: &self.models, wall_ms: clock::wall_ms() };
+        self.bridge.refill(|| self.outbox.used());
         self.bridge.uplink(event, surroundings, &mut self.publications);
     }
 
@@ -218,8 +219,9 @@ impl Shard {
             self.keep_directory(&event);
             self.publish(now, &event);
             self.hand_out_retained(now, &event);
-            if let Event::CommandFinished(finished) = event {
-                self.shared.results.finished(*finished);
+            match event {
+                Event::CommandFinished(finished) => self.shared.results.finished(*finished),
+                other => self.server.recycle(other),
             }
         }
         let intake = if self.uplink.has_room() { Intake::Open } else { Intake::Full };

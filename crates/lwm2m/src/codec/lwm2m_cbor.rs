@@ -12,7 +12,7 @@ use super::senml::Held;
 use super::typing::{self, Definitions};
 use super::{Context, DecodeError, EncodeError};
 use crate::path::Level;
-use crate::{Content, Path, Reading};
+use crate::{Content, Path, Reading, Readings};
 
 /// Decodes a map of values. The request does not matter.
 pub fn decode(_: &Path, payload: &[u8], context: &Context<'_>) -> Result<Content, DecodeError> {
@@ -22,7 +22,7 @@ pub fn decode(_: &Path, payload: &[u8], context: &Context<'_>) -> Result<Content
     let mut walk = Walk {
         decoder: Decoder::new(payload),
         definitions: Definitions::new(context),
-        readings: Vec::new(),
+        readings: Readings::new(),
     };
     walk.map(Path::ROOT)?;
     cbor_item::end(&walk.decoder)?;
@@ -32,7 +32,7 @@ pub fn decode(_: &Path, payload: &[u8], context: &Context<'_>) -> Result<Content
 struct Walk<'a, 'p> {
     decoder: Decoder<'p>,
     definitions: Definitions<'a>,
-    readings: Vec<Reading>,
+    readings: Readings,
 }
 
 impl Walk<'_, '_> {

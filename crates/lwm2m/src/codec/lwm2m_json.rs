@@ -8,7 +8,7 @@ use super::senml::{self, Held};
 use super::typing::{self, Definitions, Wire};
 use super::{Context, DecodeError, EncodeError, UnknownPolicy};
 use crate::path::Level;
-use crate::{Content, Path, Reading, Value};
+use crate::{Content, Path, Reading, Readings, Value};
 
 /// Decodes the entries of `e`.
 ///
@@ -35,7 +35,7 @@ pub fn decode(
         base_name: outline.base_name,
         definitions: Definitions::new(&lenient),
     };
-    let mut readings = Vec::with_capacity(1);
+    let mut readings = Readings::new();
     let mut first = true;
     entries.open(b'[')?;
     while entries.more(&mut first, b']')? {

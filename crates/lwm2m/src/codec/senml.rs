@@ -9,7 +9,7 @@ use super::name::Ids;
 use super::number::Number;
 use super::typing::{self, Definitions, Wire};
 use super::{Context, DecodeError};
-use crate::{Content, Path, Reading};
+use crate::{Content, Path, Reading, Readings};
 
 /// A record as it is written.
 #[derive(Debug, Default)]
@@ -180,7 +180,7 @@ pub(crate) struct Resolver<'a, 'c> {
     /// A record that has a base name and no more to say: either a path, or the head of those that
     /// follow. The next record tells.
     pending: Option<Record<'a>>,
-    readings: Vec<Reading>,
+    readings: Readings,
 }
 
 impl<'a, 'c> Resolver<'a, 'c> {
@@ -193,7 +193,7 @@ impl<'a, 'c> Resolver<'a, 'c> {
             base_time: None,
             base_value: None,
             pending: None,
-            readings: Vec::with_capacity(expected),
+            readings: Readings::with_capacity(expected),
         }
     }
 

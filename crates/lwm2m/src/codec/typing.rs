@@ -6,8 +6,12 @@
 use std::borrow::Cow;
 
 use super::number::Number;
+use smallvec::smallvec;
+
 use super::{Context, DecodeError, READINGS_MAX, UnknownPolicy, base64_text};
-use crate::{Content, DataType, Layout, ObjectModel, Path, Reading, ResourceModel, Value};
+use crate::{
+    Content, DataType, Layout, ObjectModel, Path, Reading, Readings, ResourceModel, Value,
+};
 
 /// A value as the payload describes it.
 #[derive(Debug, Clone, PartialEq)]
@@ -89,7 +93,7 @@ impl<'a> Definitions<'a> {
 }
 
 /// Adds a reading, up to [`READINGS_MAX`].
-pub(crate) fn push(readings: &mut Vec<Reading>, reading: Reading) -> Result<(), DecodeError> {
+pub(crate) fn push(readings: &mut Readings, reading: Reading) -> Result<(), DecodeError> {
     if readings.len() >= READINGS_MAX {
         return Err(DecodeError::TooMany);
     }
@@ -98,7 +102,7 @@ pub(crate) fn push(readings: &mut Vec<Reading>, reading: Reading) -> Result<(), 
 }
 
 /// The content of a format whose values carry their own paths.
-pub(crate) const fn with_paths(readings: Vec<Reading>) -> Content {
+pub(crate) fn with_paths(readings: Readings) -> Content {
     let layout = if readings.is_empty() { Layout::Empty } else { Layout::Paths };
     Content { readings, layout }
 }
@@ -106,7 +110,7 @@ pub(crate) const fn with_paths(readings: Vec<Reading>) -> Content {
 /// The content of a format that holds one value at the request path.
 pub(crate) fn single(path: Path, value: Option<Value>, raw: bool) -> Content {
     let reading = Reading { path, value, time_ms: None, raw };
-    Content { readings: vec![reading], layout: Layout::Resource }
+    Content { readings: smallvec![reading], layout: Layout::Resource }
 }
 
 /// The value in the type of the definition; the wire form back when it does not fit.

@@ -7,9 +7,6 @@
 use std::collections::VecDeque;
 use std::num::NonZeroU16;
 
-use bytes::Bytes;
-use bytestring::ByteString;
-
 use super::wire::{PacketId, Sending, Welcome};
 use crate::mqtt::{Publication, Qos, packet_size};
 use crate::outbox::{Handover, Ticket};
@@ -17,11 +14,7 @@ use crate::outbox::{Handover, Ticket};
 /// A message on its way, kept until its end is known because it may have to be sent again.
 #[derive(Debug)]
 pub(super) struct Outgoing {
-    pub(super) topic: ByteString,
-    pub(super) payload: Bytes,
-    pub(super) qos: Qos,
-    pub(super) retain: bool,
-    pub(super) correlation: Option<Bytes>,
+    pub(super) publication: Publication,
     /// At least its bytes on the wire.
     pub(super) size: usize,
     ticket: Ticket,
@@ -30,27 +23,17 @@ pub(super) struct Outgoing {
 impl Outgoing {
     pub(super) fn new(publication: Publication, ticket: Ticket) -> Self {
         let size = packet_size(&publication);
-        let Publication { topic, payload, qos, retain, correlation } = publication;
-        let correlation = correlation.map(Bytes::from);
-        Self {
-            topic: topic.into(),
-            payload: payload.into(),
-            qos,
-            retain,
-            correlation,
-            size,
-            ticket,
-        }
+        Self { publication, size, ticket }
     }
 
     /// The broker has it.
     pub(super) fn taken(self) {
-        self.ticket.release(Handover::Taken);
+        self.ticket.give_back(Handover::Taken, self.publication);
     }
 
     /// It will never be with the broker.
     pub(super) fn failed(self) {
-        self.ticket.release(Handover::Failed);
+        self.ticket.give_back(Handover::Failed, self.publication);
     }
 }
 
@@ -149,9 +132,10 @@ impl Lane {
         if let (Phase::Released, Some(packet)) = (item.phase, item.packet) {
             return Some(Next::Release(packet));
         }
-        item.message.qos = item.message.qos.min(self.qos_max);
-        item.message.retain &= self.retain_available;
-        if item.message.qos != Qos::AtMostOnce {
+        let publication = &mut item.message.publication;
+        publication.qos = publication.qos.min(self.qos_max);
+        publication.retain &= self.retain_available;
+        if publication.qos != Qos::AtMostOnce {
             if self.unacknowledged >= self.receive_max {
                 return None;
             }
@@ -167,7 +151,7 @@ impl Lane {
     pub(super) fn sent(&mut self, until: u64) {
         let Some(item) = self.queue.get_mut(self.cursor) else { return };
         self.cursor += 1;
-        match (item.message.qos, item.phase) {
+        match (item.message.publication.qos, item.phase) {
             (Qos::AtMostOnce, _) => {
                 item.phase = Phase::Buffered { until };
                 self.buffered += 1;
@@ -223,7 +207,7 @@ impl Lane {
     pub(super) fn on_received(&mut self, packet: PacketId) -> bool {
         let item = self.find(packet).and_then(|at| self.queue.get_mut(at));
         match item {
-            Some(item) if item.message.qos == Qos::ExactlyOnce => {
+            Some(item) if item.message.publication.qos == Qos::ExactlyOnce => {
                 item.phase = Phase::Released;
                 true
             }

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use bytes::BytesMut;
+use crossbeam_queue::ArrayQueue;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
@@ -36,6 +37,14 @@ pub(super) enum Command {
     Close(Duration, oneshot::Sender<usize>),
 }
 
+/// How the rest of the program reaches the session.
+pub(super) struct Channels {
+    pub(super) batches: mpsc::Receiver<Vec<Entry>>,
+    /// Where their memory goes back to.
+    pub(super) emptied: Arc<ArrayQueue<Vec<Entry>>>,
+    pub(super) commands: mpsc::Receiver<Command>,
+}
+
 struct Closing {
     deadline: Instant,
     reply: oneshot::Sender<usize>,
@@ -50,6 +59,7 @@ pub(super) struct Session {
     config: ExternalConfig,
     tls: Tls,
     inbox: mpsc::Receiver<Vec<Entry>>,
+    emptied: Arc<ArrayQueue<Vec<Entry>>>,
     commands: mpsc::Receiver<Command>,
     pub(super) gate: Gate,
     pub(super) lane: Lane,
@@ -82,18 +92,19 @@ impl Session {
     pub(super) fn new(
         config: ExternalConfig,
         tls: Tls,
-        channels: (mpsc::Receiver<Vec<Entry>>, mpsc::Receiver<Command>),
+        channels: Channels,
         deliveries: Arc<dyn Deliveries>,
         stats: Arc<MqttStats>,
     ) -> Self {
         let inbound = Inbound::new(Arc::clone(&deliveries), Arc::clone(&stats));
-        let (inbox, commands) = channels;
+        let Channels { batches: inbox, emptied, commands } = channels;
         let backoff = Backoff::new(config.reconnect_min, config.reconnect_max);
         let [chance, ..] = RandomState::new().hash_one(0_u8).to_ne_bytes();
         Self {
             config,
             tls,
             inbox,
+            emptied,
             commands,
             gate: Gate::Away,
             lane: Lane::new(u16::from(chance) << 8),
@@ -268,10 +279,11 @@ impl Session {
         Ok(())
     }
 
-    fn enqueue(&mut self, batch: Vec<Entry>) {
-        for entry in batch {
+    fn enqueue(&mut self, mut batch: Vec<Entry>) {
+        for entry in batch.drain(..) {
             self.lane.push(Outgoing::new(entry.publication, entry.ticket));
         }
+        let _ = self.emptied.push(batch);
     }
 
     fn on_close(&mut self, within: Duration, reply: oneshot::Sender<usize>) {
@@ -294,7 +306,9 @@ impl Session {
                     continue;
                 }
                 Next::Publish { message, packet, sending } => {
-                    if let Err(error) = io.wire.publish(message, packet, sending, &mut io.output) {
+                    if let Err(error) =
+                        io.wire.publish(&message.publication, packet, sending, &mut io.output)
+                    {
                         if let Some(message) = self.lane.take_next() {
                             self.refused(message, &error.to_string());
                         }
@@ -423,7 +437,7 @@ impl Session {
         MqttStats::count(&self.stats.too_large);
         tracing::warn!(
             event = "mqtt_message_too_large",
-            topic = %message.topic,
+            topic = %message.publication.topic,
             bytes = message.size,
             limit = self.packet_max,
         );
@@ -432,7 +446,7 @@ impl Session {
 
     fn refused(&self, message: Outgoing, reason: &str) {
         MqttStats::count(&self.stats.refused);
-        tracing::warn!(event = "mqtt_message_refused", topic = %message.topic, reason);
+        tracing::warn!(event = "mqtt_message_refused", topic = %message.publication.topic, reason);
         message.failed();
     }
 
@@ -466,7 +480,7 @@ fn acknowledge(ack: Ack, io: &mut Buffers) -> Result<(), Lost> {
 
 fn taken(message: Outgoing, stats: &MqttStats) {
     MqttStats::count(&stats.published);
-    MqttStats::add(&stats.published_bytes, message.payload.len());
+    MqttStats::add(&stats.published_bytes, message.publication.payload.len());
     message.taken();
 }
 

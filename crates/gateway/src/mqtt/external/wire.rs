@@ -12,13 +12,13 @@ use rmqtt_codec::types::{MQTT_LEVEL_311, Protocol as Level, Publish, QoS};
 use rmqtt_codec::v3::{self, ConnectAckReason as ConnectAckReasonV3, SubscribeReturnCode};
 use rmqtt_codec::v5::{
     self, ConnectAckReason, DisconnectReasonCode, PublishAck, PublishAck2, PublishAck2Reason,
-    PublishAckReason, PublishProperties, RetainHandling, SubscribeAckReason, SubscriptionOptions,
+    PublishAckReason, RetainHandling, SubscribeAckReason, SubscriptionOptions,
 };
 use tokio_util::codec::{Decoder, Encoder};
 
-use super::lane::Outgoing;
+use super::publish::{self, Properties};
 use super::{ExternalConfig, Protocol, RECEIVE_MAX};
-use crate::mqtt::{Filter, Incoming, Qos};
+use crate::mqtt::{Filter, Incoming, Publication, Qos};
 
 /// Identifies a packet until it is acknowledged.
 pub(super) type PacketId = NonZeroU16;
@@ -192,32 +192,16 @@ impl Wire {
     }
 
     pub(super) fn publish(
-        &mut self,
-        message: &Outgoing,
+        &self,
+        message: &Publication,
         packet: Option<PacketId>,
         sending: Sending,
         out: &mut BytesMut,
     ) -> Result<(), WireError> {
-        let properties = message.correlation.as_ref().map(|data| PublishProperties {
-            correlation_data: Some(data.clone()),
-            ..PublishProperties::default()
-        });
-        let publish = Box::new(Publish {
-            dup: sending == Sending::Repetition,
-            retain: message.retain,
-            qos: to_codec(message.qos),
-            topic: message.topic.clone(),
-            packet_id: packet,
-            payload: message.payload.clone(),
-            properties,
-        });
+        let packet = publish::Publish { message, packet, sending };
         match self {
-            Self::V311(codec) => codec
-                .encode(v3::Packet::Publish(publish), out)
-                .map_err(|e| WireError::Encode(format!("{e:?}"))),
-            Self::V5(codec) => codec
-                .encode(v5::Packet::Publish(publish), out)
-                .map_err(|e| WireError::Encode(format!("{e:?}"))),
+            Self::V311(_) => packet.encode(Properties::Unknown, out),
+            Self::V5(_) => packet.encode(Properties::Known, out),
         }
     }
 
@@ -477,14 +461,6 @@ fn reason(code: &dyn std::fmt::Debug, text: Option<&str>) -> String {
     match text {
         Some(text) => format!("{code:?} ({text})"),
         None => format!("{code:?}"),
-    }
-}
-
-const fn to_codec(qos: Qos) -> QoS {
-    match qos {
-        Qos::AtMostOnce => QoS::AtMostOnce,
-        Qos::AtLeastOnce => QoS::AtLeastOnce,
-        Qos::ExactlyOnce => QoS::ExactlyOnce,
     }
 }
 

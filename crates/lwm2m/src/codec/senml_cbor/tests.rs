@@ -4,7 +4,7 @@ use crate::codec::testing::{self, Fleet, WALL_MS, hex};
 
 fn read(bytes: &str) -> Result<Vec<Reading>, DecodeError> {
     let fleet = Fleet::new();
-    decode(&Path::ROOT, &hex(bytes), &fleet.context()).map(|content| content.readings)
+    decode(&Path::ROOT, &hex(bytes), &fleet.context()).map(|content| content.readings.into_vec())
 }
 
 fn reading(path: &str, value: Value) -> Reading {

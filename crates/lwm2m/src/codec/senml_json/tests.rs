@@ -5,7 +5,8 @@ use crate::{Layout, Value};
 
 fn read(json: &str) -> Result<Vec<Reading>, DecodeError> {
     let fleet = Fleet::new();
-    decode(&Path::ROOT, json.as_bytes(), &fleet.context()).map(|content| content.readings)
+    decode(&Path::ROOT, json.as_bytes(), &fleet.context())
+        .map(|content| content.readings.into_vec())
 }
 
 fn reading(path: &str, value: Value) -> Reading {
@@ -64,15 +65,16 @@ fn base_values_are_resolved() {
 fn a_head_of_base_values_is_no_reading() {
     let fleet = Fleet::new();
     let json = br#"[{"bn":"/3/0/","bv":5},{"n":"9","v":1},{"bn":"/3/0/10"},{"bn":"/3/"}]"#;
-    let content = decode(&Path::ROOT, json, &fleet.strict()).map(|content| content.readings);
+    let content =
+        decode(&Path::ROOT, json, &fleet.strict()).map(|content| content.readings.into_vec());
     // What has only a base name is a path when nothing follows that is built on it.
     let last = decode(&Path::ROOT, br#"[{"bn":"/3/0/10","bv":5}]"#, &fleet.strict());
     assert_eq!(content, Err(DecodeError::Undefined(testing::path("/3"))));
-    assert_eq!(last.unwrap().readings, [reading("/3/0/10", Value::Integer(5))]);
+    assert_eq!(last.unwrap().readings.as_slice(), [reading("/3/0/10", Value::Integer(5))]);
     let json = br#"[{"bn":"/3/0/","bv":5},{"n":"9","v":1},{"bn":"/3/0/10"}]"#;
     let content = decode(&Path::ROOT, json, &fleet.strict()).unwrap();
     let expected = [reading("/3/0/9", Value::Integer(6)), reading("/3/0/10", Value::Integer(5))];
-    assert_eq!(content.readings, expected);
+    assert_eq!(content.readings.as_slice(), expected);
 }
 
 /// Fact 60: below 2^28 a time is relative to now, and negative means the past.
@@ -232,7 +234,7 @@ fn bytes_that_are_not_utf8_become_replacement_characters() {
     let fleet = Fleet::new();
     let content = decode(&Path::ROOT, b"[{\"n\":\"/3/0/0\",\"vs\":\"caf\xe9\"}]", &fleet.context());
     let expected = vec![reading("/3/0/0", text("caf\u{fffd}"))];
-    assert_eq!(content.map(|content| content.readings), Ok(expected));
+    assert_eq!(content.map(|content| content.readings.into_vec()), Ok(expected));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::record::{Kind, Record, Records};
 use crate::codec::typing::{self, Definitions};
 use crate::codec::{Context, DecodeError, UnknownPolicy};
-use crate::{Content, DataType, Layout, Path, Reading, Value};
+use crate::{Content, DataType, Layout, Path, Reading, Readings, Value};
 
 /// Decodes the records of an answer.
 ///
@@ -29,7 +29,7 @@ pub fn decode(
         request: *request_path,
         records: Records::new(payload),
         definitions: Definitions::new(context),
-        readings: Vec::with_capacity(if alone { 1 } else { READINGS_GUESS }),
+        readings: Readings::with_capacity(if alone { 1 } else { READINGS_GUESS }),
     };
     let layout = match first.kind {
         Kind::Resource if alone => decoder.resource_alone(first)?,
@@ -51,7 +51,7 @@ struct Decoder<'a, 'p> {
     request: Path,
     records: Records<'p>,
     definitions: Definitions<'a>,
-    readings: Vec<Reading>,
+    readings: Readings,
 }
 
 impl<'p> Decoder<'_, 'p> {

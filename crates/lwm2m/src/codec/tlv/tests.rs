@@ -45,7 +45,7 @@ fn read(request: &str, bytes: &str, context: &Context<'_>) -> Result<Content, De
 fn case(request: &str, bytes: &str, layout: Layout, values: &[(&str, Value)]) {
     let fleet = Fleet::new();
     let content = read(request, bytes, &fleet.strict());
-    let expected = Content { readings: readings(values), layout };
+    let expected = Content { readings: readings(values).into(), layout };
     assert_eq!(content, Ok(expected), "{request} {bytes}");
 }
 
@@ -318,7 +318,7 @@ fn one_bad_resource_does_not_spoil_the_others() {
         ]);
         expected[1].raw = true;
         let content = read(request, bytes, &fleet.context());
-        assert_eq!(content.map(|content| content.readings), Ok(expected), "{bytes}");
+        assert_eq!(content.map(|content| content.readings.into_vec()), Ok(expected), "{bytes}");
         assert!(read(request, bytes, &fleet.strict()).is_err(), "{bytes}");
     }
     for (request, bytes) in [("/1/0/6", "C10602"), ("/1/0/6", "C2060001"), ("/6/0/0", "C20001 02")]

@@ -58,7 +58,7 @@ fn send(lane: &mut Lane, end: &mut u64) -> Vec<Packet> {
         sent.push(match next {
             Next::Release(packet) => Packet::Release(packet.get()),
             Next::Publish { message, packet, sending } => Packet::Publish {
-                payload: String::from_utf8_lossy(&message.payload).into_owned(),
+                payload: String::from_utf8_lossy(&message.publication.payload).into_owned(),
                 packet: packet.map(PacketId::get),
                 dup: sending == Sending::Repetition,
             },
@@ -139,7 +139,11 @@ fn qos_2_goes_on_with_pubrel_when_the_broker_received_it() {
     assert!(lane.on_received(id(2)));
     lane.on_lost();
     let (mut received, _) = lane.on_connected(&welcome(false, 10), 10);
-    assert_eq!(received.remove(0).payload, "1", "the broker took it before it forgot the session");
+    assert_eq!(
+        received.remove(0).publication.payload,
+        b"1",
+        "the broker took it before it forgot the session"
+    );
     assert!(lane.is_empty());
 }
 
@@ -168,10 +172,10 @@ fn a_broker_without_higher_classes_or_retained_messages_gets_what_it_takes() {
     let poor = Welcome { qos_max: Qos::AtMostOnce, retain_available: false, ..welcome(false, 9) };
     lane.on_connected(&poor, 10);
     let mut message = source.message(Qos::ExactlyOnce);
-    message.retain = true;
+    message.publication.retain = true;
     lane.push(message);
     let Some(Next::Publish { message, packet: None, .. }) = lane.next() else { panic!() };
-    assert_eq!((message.qos, message.retain), (Qos::AtMostOnce, false));
+    assert_eq!((message.publication.qos, message.publication.retain), (Qos::AtMostOnce, false));
 }
 
 #[test]
