@@ -40,6 +40,7 @@ mod replying;
 mod sending;
 mod sleeping;
 
+pub use sending::Credit;
 pub use sleeping::Listening;
 
 /// Both roles of CoAP for any number of peers, without sockets and without a clock.
@@ -76,8 +77,8 @@ pub struct Endpoint {
     sweeps: Sweeps,
     outbox: Outbox,
     events: VecDeque<Event<'static>>,
-    /// Who sent the datagram that was handled last, and its length.
-    heard: Option<(Peer, usize)>,
+    /// Who sent the datagram that was handled last, and what it buys.
+    heard: Option<(Peer, Credit)>,
 }
 
 /// What a token stands for.
@@ -160,8 +161,8 @@ impl Endpoint {
     ) -> Option<Event<'d>> {
         self.advance(now);
         self.stats.datagrams_in += 1;
-        self.heard = Some((peer, datagram.len()));
-        self.credit(peer, datagram.len());
+        let is_counted = self.credit(peer, datagram.len());
+        self.heard = Some((peer, Credit::of(datagram.len(), is_counted)));
         match Message::parse(datagram) {
             Ok(message) => self.on_message(peer, message, datagram),
             Err(error) => self.on_format_error(peer, error, datagram),

@@ -42,7 +42,7 @@ pub mod wheel;
 
 pub use code::{Code, ContentFormat, MessageId, Reliability, Type};
 pub use config::EndpointConfig;
-pub use endpoint::{Endpoint, Listening};
+pub use endpoint::{Credit, Endpoint, Listening};
 pub use event::{Event, Evidence, ExchangeFailure, Freshness, Note, NoteKind};
 pub use message::{Message, ParseError};
 pub use option_list::OptionList;

@@ -92,7 +92,7 @@ pub(crate) struct Claimed {
     pub(crate) identity: Identity,
     pub(crate) peer: Peer,
     /// Bytes that its Register bought: the address is not proven yet.
-    pub(crate) credit: u32,
+    pub(crate) credit: coap::Credit,
     pub(crate) fingerprint: Fingerprint,
     pub(crate) reply_to: coap::ReplyTo,
 }

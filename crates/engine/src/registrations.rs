@@ -117,7 +117,7 @@ impl Server {
             self.coap.peer_continues(former, peer);
         }
         if registration.route == Route::Unproven {
-            self.coap.peer_unproven_with(peer, credit);
+            self.coap.peer_heard(peer, credit);
         }
         let device = registration.device();
         let key = self.registry.insert(registration);

@@ -13,6 +13,22 @@ use crate::peers::{Guard, Sender};
 use crate::{Code, Event, Evidence, MessageId, Note, NoteKind, Peer, Token, Type};
 use rand_core::RngCore;
 
+/// What a datagram of an unproven peer buys.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Credit {
+    bytes: u32,
+    /// The peer was known as unproven when it came, and was given it then.
+    is_counted: bool,
+}
+
+impl Credit {
+    pub(super) fn of(len: usize, is_counted: bool) -> Self {
+        let mut guard = Guard::default();
+        guard.receive(len);
+        Self { bytes: guard.credit, is_counted }
+    }
+}
+
 impl Endpoint {
     /// From now on `peer` gets at most three times the bytes it sends (the datagram handled last
     /// counts if it came from there), and one request at a time, until it has proven that it
@@ -22,17 +38,15 @@ impl Endpoint {
     /// EXCHANGE_LIFETIME; see [`Self::peer_credit`].
     pub fn peer_unproven(&mut self, peer: Peer) {
         let credit = self.take_credit(peer);
-        self.peer_unproven_with(peer, credit);
+        self.peer_heard(peer, credit);
     }
 
     /// What the datagram handled last buys, if it came from `peer`, to be given to
-    /// [`Self::peer_unproven_with`] after others were handled. Once: a second call must not buy the
-    /// same credit again.
-    pub fn take_credit(&mut self, peer: Peer) -> u32 {
-        let heard = self.heard.take_if(|(heard, _)| *heard == peer).map_or(0, |(_, len)| len);
-        let mut guard = Guard::default();
-        guard.receive(heard);
-        guard.credit
+    /// [`Self::peer_heard`] after others were handled. Once: a second call must not buy the same
+    /// credit again.
+    pub fn take_credit(&mut self, peer: Peer) -> Credit {
+        let heard = self.heard.take_if(|(heard, _)| *heard == peer);
+        heard.map(|(_, credit)| credit).unwrap_or_default()
     }
 
     /// [`Self::peer_unproven`] for a peer that may still be sent `credit` bytes. Does nothing if it
@@ -40,6 +54,16 @@ impl Endpoint {
     pub fn peer_unproven_with(&mut self, peer: Peer, credit: u32) {
         if let Some(index) = self.peer_place(peer) {
             self.peers.put_guard(index, Guard { credit });
+        }
+    }
+
+    /// [`Self::peer_unproven`] with what a datagram buys: of several first ones each counts.
+    pub fn peer_heard(&mut self, peer: Peer, credit: Credit) {
+        let Some(index) = self.peer_place(peer) else { return };
+        match self.peers.get_mut(index).and_then(|state| state.guard.as_mut()) {
+            Some(_) if credit.is_counted => {}
+            Some(guard) => guard.credit = guard.credit.saturating_add(credit.bytes),
+            None => _ = self.peers.put_guard(index, Guard { credit: credit.bytes }),
         }
     }
 
@@ -60,19 +84,19 @@ impl Endpoint {
         }
     }
 
-    /// A datagram of an unproven peer buys three times its length.
-    pub(super) fn credit(&mut self, peer: Peer, len: usize) {
+    /// A datagram of an unproven peer buys three times its length. Returns whether the peer is one.
+    pub(super) fn credit(&mut self, peer: Peer, len: usize) -> bool {
         if !self.peers.any_guard() {
-            return;
+            return false;
         }
         let Some(index) = self.peers.find(&peer) else {
-            return;
+            return false;
         };
         let state = self.peers.get_mut(index);
-        if let Some(guard) = state.and_then(|state| state.guard.as_mut()) {
-            guard.receive(len);
-            self.launch_waiting(index);
-        }
+        let Some(guard) = state.and_then(|state| state.guard.as_mut()) else { return false };
+        guard.receive(len);
+        self.launch_waiting(index);
+        true
     }
 
     /// The place of a peer, made if needed.

@@ -200,3 +200,18 @@ fn registers_of_one_batch_are_all_answered() {
     let expected: Vec<_> = HOSTS.map(|host| (peer(host), Code::CREATED)).collect();
     assert_eq!(answered, expected);
 }
+
+/// The same of names that share an address: what each has said counts.
+#[test]
+fn registers_of_many_names_at_one_address_are_all_answered() {
+    const NAMES: usize = 64;
+    let (mut rig, _) = pair();
+    for number in 0..NAMES {
+        let bytes = Msg::post(rig.id(), &format!("/rd?ep=dev-{number}&lt=60&lwm2m=1.1")).bytes();
+        let input = Datagram { peer: peer(1), identity: &Identity::None, bytes: &bytes };
+        assert_eq!(rig.server.handle_datagram(rig.now, 0, input), Routed::Handled);
+    }
+    rig.settle();
+    assert_eq!(rig.sent.len(), NAMES);
+    assert!(rig.sent.iter().all(|(_, answer)| answer.code == Code::CREATED));
+}

@@ -123,6 +123,32 @@ fn credit_can_be_handed_in_and_others_are_not_limited() {
     assert_eq!(script.sent_raw().len(), 3);
 }
 
+/// Several names register from one address before the first of them is granted.
+#[test]
+fn each_of_several_first_datagrams_buys_its_credit_once() {
+    let mut script = Script::new();
+    let (peer, mut credits) = (script.peer, Vec::new());
+    for _ in 0..2 {
+        assert!(script.says("CON POST /rd +20").is_some());
+        credits.push(script.endpoint.take_credit(peer));
+        assert_eq!(script.endpoint.take_credit(peer), crate::Credit::default());
+    }
+    script.endpoint.peer_heard(peer, credits[0]);
+    let one = script.endpoint.peer_credit(peer).expect("unproven");
+    assert!(one > 60, "{one}");
+    script.endpoint.peer_heard(peer, credits[1]);
+    assert_eq!(script.endpoint.peer_credit(peer), Some(2 * one));
+    // From now on it is counted when it comes, and again only if it was forgotten meanwhile.
+    assert!(script.says("CON POST /rd +20").is_some());
+    assert_eq!(script.endpoint.peer_credit(peer), Some(3 * one));
+    let credit = script.endpoint.take_credit(peer);
+    script.endpoint.peer_heard(peer, credit);
+    assert_eq!(script.endpoint.peer_credit(peer), Some(3 * one));
+    script.endpoint.peer_proven(peer);
+    script.endpoint.peer_heard(peer, credit);
+    assert_eq!(script.endpoint.peer_credit(peer), Some(one));
+}
+
 #[test]
 fn what_is_known_of_an_unproven_peer_is_forgotten_in_time() {
     let mut script = Script::new();
