@@ -8,6 +8,8 @@
 #[path = "common/app.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod app;
+#[path = "common/fleet.rs"]
+mod fleet;
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod process;
@@ -16,15 +18,15 @@ mod process;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use lwm2m::Models;
-use parking_lot::Mutex;
-use simulator::{FleetConfig, Group, Leave, Notify, Ramp, Snapshot, Start, Summary};
+use simulator::{FleetConfig, Group, Leave, Notify, Ramp, Start};
 use tokio::sync::mpsc;
 
 use app::App;
+use fleet::Fleet;
 use process::GatewayProcess;
 
 /// Bytes of the gateway's resident memory for each device that is registered and observed.
@@ -35,35 +37,6 @@ const PATIENCE_PER_THOUSAND: Duration = Duration::from_secs(2);
 
 fn number(name: &str, without: u64) -> u64 {
     std::env::var(name).map_or(without, |text| text.parse().expect("a number"))
-}
-
-/// A simulated fleet in a thread.
-struct Fleet {
-    stop: Arc<AtomicBool>,
-    snapshot: Arc<Mutex<Snapshot>>,
-    thread: std::thread::JoinHandle<Summary>,
-}
-
-impl Fleet {
-    fn start(config: FleetConfig) -> Self {
-        let stop = Arc::new(AtomicBool::new(false));
-        let snapshot: Arc<Mutex<Snapshot>> = Arc::default();
-        let (stopped, shown) = (Arc::clone(&stop), Arc::clone(&snapshot));
-        let thread = std::thread::spawn(move || {
-            let show = |now: &Snapshot| *shown.lock() = *now;
-            simulator::run(config, &stopped, show).expect("the fleet runs")
-        });
-        Self { stop, snapshot, thread }
-    }
-
-    fn snapshot(&self) -> Snapshot {
-        *self.snapshot.lock()
-    }
-
-    fn end(self) -> Summary {
-        self.stop.store(true, Ordering::Relaxed);
-        self.thread.join().unwrap()
-    }
 }
 
 /// What the application counted.

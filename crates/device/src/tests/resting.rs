@@ -209,7 +209,7 @@ impl Twins {
                 self.next_id = self.next_id.wrapping_add(1);
                 let datagram = encoded(&asks()[index], self.next_id);
                 self.hear(&datagram);
-                if self.next_id % 3 == 0 {
+                if self.next_id.is_multiple_of(3) {
                     self.hear(&datagram);
                 }
             }
