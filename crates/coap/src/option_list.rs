@@ -24,6 +24,12 @@ impl OptionList {
         Self { wire: Vec::new(), last: 0 }
     }
 
+    /// Takes everything out, and keeps the memory.
+    pub fn clear(&mut self) {
+        self.wire.clear();
+        self.last = 0;
+    }
+
     /// Adds an option behind those of the same and of lower numbers. A value above
     /// [`Self::VALUE_LEN_MAX`] cannot be expressed and is left out.
     pub fn push(&mut self, number: OptionNumber, value: &[u8]) {

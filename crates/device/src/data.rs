@@ -10,10 +10,10 @@ use lwm2m::Level;
 use lwm2m::codec::{self, Context, UnknownPolicy};
 use lwm2m::{Format, ModelView, Path, Reading, ResourceModel, Value};
 
-use crate::attributes::AttributeTable;
+use crate::attributes::{AttributeTable, Attributes};
 use crate::habits::Habits;
 use crate::profile::{AcceptOption, Profile};
-use crate::tree::{Slot, Tree};
+use crate::tree::{PMAX_DEFAULT, PMIN_DEFAULT, Slot, Tree, seconds_of};
 
 /// The security object, which only a bootstrap server may touch: OMA Core 6.3.
 const SECURITY: u16 = 0;
@@ -90,6 +90,18 @@ impl Data {
 
     /// The readable values at or below a path, or why there are none.
     pub(crate) fn readings(&self, path: &Path, format: Format) -> Result<Vec<Reading>, Code> {
+        let mut readings = Vec::new();
+        self.add_readings(path, format, &mut readings)?;
+        Ok(readings)
+    }
+
+    /// The same into a list that there is already.
+    pub(crate) fn add_readings(
+        &self,
+        path: &Path,
+        format: Format,
+        readings: &mut Vec<Reading>,
+    ) -> Result<(), Code> {
         self.check_exists(path)?;
         let models = self.models();
         let readable =
@@ -99,7 +111,8 @@ impl Data {
         }
         let nested = format.normalized() == Format::TLV;
         let slots = self.tree.under(*path).filter(|(at, _)| at.len() < 3 || readable(at));
-        Ok(slots.filter_map(|(at, slot)| self.reading(at, slot, nested)).collect())
+        readings.extend(slots.filter_map(|(at, slot)| self.reading(at, slot, nested)));
+        Ok(())
     }
 
     /// One slot as a reading; an empty multiple resource shows in TLV only, where it has a form.
@@ -143,11 +156,37 @@ impl Data {
         readings: &[Reading],
     ) -> Result<Body, Code> {
         let mut bytes = Vec::new();
+        self.write_payload(base, format, readings, &mut bytes)?;
+        Ok(Body { format, bytes })
+    }
+
+    /// The same, appended to what there is.
+    pub(crate) fn write_payload(
+        &self,
+        base: &Path,
+        format: Format,
+        readings: &[Reading],
+        out: &mut Vec<u8>,
+    ) -> Result<(), Code> {
         // Formats that can hold many values have a form for none of them: no bytes, or an empty
         // list. The others cannot be asked for where there may be none.
-        codec::encode(format, base, readings, &self.context(), &mut bytes)
-            .map_err(|_| Code::NOT_ACCEPTABLE)?;
-        Ok(Body { format, bytes })
+        codec::encode(format, base, readings, &self.context(), out)
+            .map_err(|_| Code::NOT_ACCEPTABLE)
+    }
+
+    /// Default Minimum and Maximum Period of the server object: `/1/0/2`, `/1/0/3`.
+    pub(crate) fn server_periods(&self) -> Attributes {
+        let period = |path: Path, usual| match self.tree.change_at(&path) {
+            None => usual,
+            Some(Some(Slot::Value(value))) => seconds_of(value),
+            Some(_) => None,
+        };
+        let [pmin, pmax] = self.profile.objects.server_periods();
+        Attributes {
+            pmin: period(PMIN_DEFAULT, pmin),
+            pmax: period(PMAX_DEFAULT, pmax),
+            ..Attributes::default()
+        }
     }
 
     /// What Read-Composite answers, OMA Core 6.3.8.

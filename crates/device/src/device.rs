@@ -17,6 +17,7 @@ use crate::firmware::{Firmware, Step};
 use crate::habits::Habits;
 use crate::messages::{Messages, Outgoing, Purpose};
 use crate::name::{Name, Written};
+use crate::notify::Spare;
 use crate::observe::Observation;
 use crate::profile::Profile;
 use crate::registration::State;
@@ -35,7 +36,7 @@ pub struct Device {
     pub(crate) chance: Chance,
     pub(crate) messages: Messages,
     pub(crate) state: State,
-    pub(crate) request: Option<Box<OwnRequest>>,
+    pub(crate) request: Option<OwnRequest>,
     pub(crate) sends: VecDeque<Vec<Path>>,
     pub(crate) upload: Option<Box<Upload>>,
     pub(crate) download: Option<Box<Download>>,
@@ -45,6 +46,8 @@ pub struct Device {
     pub(crate) firmware: Firmware,
     pub(crate) delayed: Vec<Delayed>,
     pub(crate) events: VecDeque<Event>,
+    /// Buffers of messages that were sent, for the next ones.
+    pub(crate) spare: Spare,
 }
 
 /// The answer to a request that was acknowledged without one.
@@ -123,6 +126,7 @@ impl Device {
             firmware: Firmware::Idle,
             delayed: Vec::new(),
             events: VecDeque::new(),
+            spare: Spare::default(),
         }
     }
 
@@ -169,9 +173,7 @@ impl Device {
     /// Appends the next datagram to `out` and says how long it is; `None` when nothing has to
     /// leave.
     pub fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<usize> {
-        let datagram = self.messages.poll_transmit()?;
-        out.extend_from_slice(&datagram);
-        Some(datagram.len())
+        self.messages.poll_transmit(out)
     }
 
     /// Whether a datagram has to leave.
@@ -181,7 +183,7 @@ impl Device {
 
     /// Loses the datagram that [`Device::poll_transmit`] would give.
     pub fn skip_transmit(&mut self) {
-        self.messages.poll_transmit();
+        self.messages.skip_transmit();
     }
 
     /// What happened since the last call.
@@ -278,14 +280,12 @@ impl Device {
 
     /// Bytes that this device uses beyond what its fleet shares, roughly.
     pub fn memory_bytes(&self) -> usize {
-        let request = self.request.as_ref().map_or(0, |_| size_of::<OwnRequest>());
         size_of::<Self>()
             + self.data.tree.heap_bytes()
             + self.messages.heap_bytes()
             + self.observations.capacity() * size_of::<Observation>()
             + self.executions.capacity() * size_of::<(Path, u32)>()
             + self.events.capacity() * size_of::<Event>()
-            + request
     }
 
     /// Starts what can start now.

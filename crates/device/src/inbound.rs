@@ -201,13 +201,18 @@ impl Device {
     ) -> Reply {
         let profile = &self.data.profile;
         let szx = block::szx_of(profile.block_size);
-        if wanted.is_none() && reply.payload.len() <= usize::from(profile.block_size) {
+        if wanted.is_none() && !self.is_too_large(&reply) {
             return reply;
         }
         let until = now + profile.transmission.exchange_lifetime();
         let (sliced, more) = block::slice(&reply, wanted, szx);
         self.download = more.then(|| Box::new(Download::new(key, reply, until)));
         sliced
+    }
+
+    /// Whether a reply does not fit into one message.
+    pub(crate) fn is_too_large(&self, reply: &Reply) -> bool {
+        reply.payload.len() > usize::from(self.data.profile.block_size)
     }
 
     fn transmit_reply(&mut self, now: Instant, message: &Message<'_>, reply: Reply) {

@@ -42,6 +42,7 @@ mod name;
 mod notify;
 mod objects;
 mod observe;
+mod outbox;
 mod profile;
 mod registration;
 mod reply;

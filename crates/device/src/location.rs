@@ -54,10 +54,16 @@ impl Location {
     /// As the Uri-Path of a request.
     pub(crate) fn uri_path(&self) -> OptionList {
         let mut options = OptionList::new();
+        self.write_uri_path(&mut options);
+        options
+    }
+
+    /// The same in the place of other options.
+    pub(crate) fn write_uri_path(&self, options: &mut OptionList) {
+        options.clear();
         for segment in self.segments() {
             options.push(OptionNumber::URI_PATH, segment);
         }
-        options
     }
 
     /// As text, for people.

@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use coap::{Code, Duration, Instant, Message, MessageId, Options, Token, TransmissionParams, Type};
 
 use crate::chance::Chance;
+use crate::outbox::Outbox;
 
 /// What a confirmable message of the device is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,14 +32,9 @@ pub(crate) struct Outgoing<'a> {
 }
 
 impl Outgoing<'_> {
-    fn encode(&self, kind: Type, id: MessageId) -> Vec<u8> {
-        /// Header, token and the few options of most messages.
-        const HEAD_TYPICAL: usize = 24;
-        let mut datagram = Vec::with_capacity(HEAD_TYPICAL + self.payload.len());
+    fn encode(&self, kind: Type, id: MessageId, datagram: &mut Vec<u8>) {
         let Self { code, token, options, payload } = *self;
-        Message { kind, code, id, token, options: options.options(), payload }
-            .encode(&mut datagram);
-        datagram
+        Message { kind, code, id, token, options: options.options(), payload }.encode(datagram);
     }
 }
 
@@ -46,11 +42,13 @@ impl Outgoing<'_> {
 #[derive(Debug, Clone)]
 pub(crate) struct Messages {
     next_id: u16,
-    outbox: VecDeque<Vec<u8>>,
+    outbox: Outbox,
     awaiting: Vec<Awaiting>,
     remembered: VecDeque<Remembered>,
     /// Messages sent again since somebody asked.
     repetitions: u32,
+    /// The buffer of a message that was acknowledged, for the next one.
+    spare: Vec<u8>,
 }
 
 /// A confirmable message that is not over yet.
@@ -67,7 +65,7 @@ struct Awaiting {
 #[derive(Debug, Clone)]
 enum Wait {
     /// For the acknowledgement; the message is sent again at the deadline.
-    Acknowledgement { datagram: Box<[u8]>, transmissions: u8, timeout: Duration },
+    Acknowledgement { datagram: Vec<u8>, transmissions: u8, timeout: Duration },
     /// For the separate answer to a request that was acknowledged.
     Answer,
 }
@@ -82,13 +80,14 @@ pub(crate) struct Remembered {
 }
 
 impl Messages {
-    pub(crate) const fn new(first_id: u16) -> Self {
+    pub(crate) fn new(first_id: u16) -> Self {
         Self {
             next_id: first_id,
-            outbox: VecDeque::new(),
+            outbox: Outbox::default(),
             awaiting: Vec::new(),
             remembered: VecDeque::new(),
             repetitions: 0,
+            spare: Vec::new(),
         }
     }
 
@@ -138,13 +137,12 @@ impl Messages {
         !self.awaiting.is_empty()
     }
 
-    pub(crate) fn poll_transmit(&mut self) -> Option<Vec<u8>> {
-        let datagram = self.outbox.pop_front();
-        if self.outbox.is_empty() {
-            // A sleeping device keeps no buffer.
-            self.outbox = VecDeque::new();
-        }
-        datagram
+    pub(crate) fn poll_transmit(&mut self, out: &mut Vec<u8>) -> Option<usize> {
+        self.outbox.pop(out)
+    }
+
+    pub(crate) fn skip_transmit(&mut self) {
+        self.outbox.skip();
     }
 
     /// Whether a message of the device's own has to wait: NSTART is 1, answers are not counted.
@@ -153,7 +151,7 @@ impl Messages {
     }
 
     pub(crate) fn send(&mut self, kind: Type, id: MessageId, message: Outgoing<'_>) {
-        self.outbox.push_back(message.encode(kind, id));
+        self.outbox.push(|datagram| message.encode(kind, id, datagram));
     }
 
     pub(crate) fn send_confirmable(
@@ -165,9 +163,10 @@ impl Messages {
     ) -> MessageId {
         let (params, chance) = params;
         let id = self.new_id();
-        let bytes = message.encode(Type::Confirmable, id);
-        let datagram = bytes.as_slice().into();
-        self.outbox.push_back(bytes);
+        self.send(Type::Confirmable, id, message);
+        let mut datagram = std::mem::take(&mut self.spare);
+        datagram.clear();
+        message.encode(Type::Confirmable, id, &mut datagram);
         let timeout = params.first_timeout((chance.next_u64() >> 32) as u32);
         let wait = Wait::Acknowledgement { datagram, transmissions: 1, timeout };
         self.awaiting.push(Awaiting { purpose, id, sent: now, wait, deadline: now + timeout });
@@ -182,11 +181,9 @@ impl Messages {
 
     /// An empty message: an acknowledgement without an answer, or a Reset.
     pub(crate) fn send_empty(&mut self, kind: Type, id: MessageId) {
-        let mut datagram = Vec::with_capacity(4);
-        let options = Options::EMPTY;
-        Message { kind, code: Code::EMPTY, id, token: Token::EMPTY, options, payload: &[] }
-            .encode(&mut datagram);
-        self.outbox.push_back(datagram);
+        let (code, token, options, payload) = (Code::EMPTY, Token::EMPTY, Options::EMPTY, &[][..]);
+        let message = Message { kind, code, id, token, options, payload };
+        self.outbox.push(|datagram| message.encode(datagram));
     }
 
     /// Takes an acknowledgement. A request goes on waiting for its answer; says what it was and
@@ -221,13 +218,14 @@ impl Messages {
 
     /// Stops to repeat messages of that purpose.
     pub(crate) fn end(&mut self, purpose: Purpose) {
-        self.awaiting.retain(|awaiting| awaiting.purpose != purpose);
-        self.release();
+        while let Some(index) = self.awaiting.iter().position(|other| other.purpose == purpose) {
+            self.take(index);
+        }
     }
 
     /// Stops to repeat anything.
     pub(crate) fn end_all(&mut self) {
-        self.awaiting = Vec::new();
+        self.awaiting.clear();
     }
 
     /// Sends again what is due; says one message that was given up, so call it until `None`.
@@ -246,7 +244,7 @@ impl Messages {
                     self.repetitions = self.repetitions.saturating_add(1);
                     *timeout = timeout.saturating_mul(2);
                     awaiting.deadline = now + *timeout;
-                    self.outbox.push_back(datagram.to_vec());
+                    self.outbox.push(|out| out.extend_from_slice(datagram));
                 }
                 Wait::Acknowledgement { .. } | Wait::Answer => return Some(self.take(index)),
             }
@@ -263,14 +261,14 @@ impl Messages {
         let known = self.remembered.iter().find(|entry| entry.id == id && entry.until > now);
         let Some(known) = known else { return false };
         if !known.answer.is_empty() {
-            self.outbox.push_back(known.answer.to_vec());
+            self.outbox.push(|out| out.extend_from_slice(&known.answer));
         }
         true
     }
 
     /// Remembers a request and the datagrams with which it was answered, see [`Messages::mark`].
     pub(crate) fn remember(&mut self, id: MessageId, until: Instant, mark: usize, limit: usize) {
-        let answer = self.outbox.get(mark).map_or(Box::default(), |bytes| bytes.as_slice().into());
+        let answer = self.outbox.get(mark).map_or(Box::default(), Box::from);
         while self.remembered.len() >= limit.max(1) {
             self.remembered.pop_front();
         }
@@ -301,7 +299,7 @@ impl Messages {
         remembered
             + self.remembered.capacity() * size_of::<Remembered>()
             + self.awaiting.capacity() * size_of::<Awaiting>()
-            + self.outbox.capacity() * size_of::<Vec<u8>>()
+            + self.outbox.heap_bytes()
     }
 
     pub(crate) fn new_id(&mut self) -> MessageId {
@@ -315,14 +313,10 @@ impl Messages {
     }
 
     fn take(&mut self, index: usize) -> Purpose {
-        let purpose = self.awaiting.swap_remove(index).purpose;
-        self.release();
-        purpose
-    }
-
-    fn release(&mut self) {
-        if self.awaiting.is_empty() {
-            self.awaiting = Vec::new();
+        let Awaiting { purpose, wait, .. } = self.awaiting.swap_remove(index);
+        if let Wait::Acknowledgement { datagram, .. } = wait {
+            self.spare = datagram;
         }
+        purpose
     }
 }

@@ -4,7 +4,8 @@
 
 use std::sync::Arc;
 
-use coap::{Instant, Reliability, Token};
+use coap::{Code, Instant, MessageId, OptionList, Reliability, Token};
+use lwm2m::Reading;
 
 use crate::device::Device;
 use crate::event::{Event, ObservationEnd};
@@ -12,8 +13,18 @@ use crate::inbound::outgoing;
 use crate::management::Effect;
 use crate::messages::Purpose;
 use crate::observe::{Observation, Target};
+use crate::profile::ContentFormatOption;
 use crate::registration::State;
 use crate::reply::Reply;
+
+/// Buffers that one message after the other uses.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Spare {
+    readings: Vec<Reading>,
+    reply: Reply,
+    /// Options of a request.
+    pub(crate) options: OptionList,
+}
 
 /// Observations that one server may have; a further one is answered as a plain read, which
 /// RFC 7641 4.1 allows. At 128 bytes each, 8 KiB.
@@ -116,24 +127,14 @@ impl Device {
     /// Sends one notification; `false` when it was the last of its observation.
     fn tell(&mut self, now: Instant, index: usize) -> bool {
         let Some(observation) = self.observations.get(index) else { return false };
-        let (token, key, path) = (observation.token, observation.key, observation.target.path());
+        let (token, path) = (observation.token, observation.target.path());
         let reliability = if observation.must_confirm(now) {
             Reliability::Confirmable
         } else {
             self.data.habits.notifications
         };
-        let body = observation.body(&self.data);
-        let told = self.number_of(&observation.target.clone());
-        let goes_on = body.is_ok();
-        let reply = match body {
-            Ok(body) => {
-                let mut reply = Reply::content(body, self.data.profile.content_format);
-                reply.options.observe(self.next_number());
-                self.sliced(now, key, reply, None)
-            }
-            Err(code) => self.error(code),
-        };
-        let id = self.transmit_notification(now, token, &reply, reliability);
+        let told = self.number_of(&observation.target);
+        let (goes_on, id) = self.transmit_notification(now, index, token, reliability);
         self.emit(Event::Notified { path, reliability });
         if let Some(observation) = self.observations.get_mut(index) {
             observation.last_sent = now;
@@ -149,21 +150,56 @@ impl Device {
         goes_on
     }
 
+    /// Whether it was made of values, and its message id.
     fn transmit_notification(
         &mut self,
         now: Instant,
+        index: usize,
         token: Token,
-        reply: &Reply,
         reliability: Reliability,
-    ) -> coap::MessageId {
+    ) -> (bool, MessageId) {
+        let Spare { mut readings, mut reply, options } = std::mem::take(&mut self.spare);
+        let goes_on = self.write_notification(now, index, &mut readings, &mut reply);
         let profile = Arc::clone(&self.data.profile);
-        let message = outgoing(reply, token);
-        match reliability {
+        let message = outgoing(&reply, token);
+        let id = match reliability {
             Reliability::Confirmable => {
                 let params = (&profile.transmission, &mut self.chance);
                 self.messages.send_confirmable(now, Purpose::Notification(token), message, params)
             }
             Reliability::NonConfirmable => self.messages.send_non_confirmable(message),
+        };
+        self.spare = Spare { readings, reply, options };
+        (goes_on, id)
+    }
+
+    /// Makes the reply a notification; says whether it is one of values.
+    fn write_notification(
+        &mut self,
+        now: Instant,
+        index: usize,
+        readings: &mut Vec<Reading>,
+        reply: &mut Reply,
+    ) -> bool {
+        let Some(observation) = self.observations.get(index) else { return false };
+        reply.clear(Code::CONTENT);
+        let key = observation.key;
+        match observation.write_body(&self.data, readings, &mut reply.payload) {
+            Ok(format) => {
+                // In the order of their numbers, which needs no room to sort them.
+                reply.options.observe(self.next_number());
+                if self.data.profile.content_format == ContentFormatOption::Stated {
+                    reply.options.content_format(format.0);
+                }
+                if self.is_too_large(reply) {
+                    *reply = self.sliced(now, key, std::mem::take(reply), None);
+                }
+                true
+            }
+            Err(code) => {
+                *reply = self.error(code);
+                false
+            }
         }
     }
 

@@ -4,10 +4,10 @@
 //! of [`crate::device`].
 
 use coap::{Code, Duration, Instant, MessageId, Token};
-use lwm2m::{Format, Path, Value};
+use lwm2m::{Format, Path, Reading};
 
 use crate::attributes::Attributes;
-use crate::data::{Body, Data, Use};
+use crate::data::{Data, Use};
 use crate::profile::{InstanceNotifications, Timestamps};
 
 /// A NON-only observation is confirmed at least that often: RFC 7641 4.5.
@@ -84,26 +84,35 @@ impl Observation {
         now - self.last_confirmed >= CONFIRM_EVERY
     }
 
-    /// What a notification carries.
-    pub(crate) fn body(&self, data: &Data) -> Result<Body, Code> {
-        let (base, format, mut readings) = match &self.target {
+    /// Appends what a notification carries; says its format. `readings`: room to work in.
+    pub(crate) fn write_body(
+        &self,
+        data: &Data,
+        readings: &mut Vec<Reading>,
+        out: &mut Vec<u8>,
+    ) -> Result<Format, Code> {
+        readings.clear();
+        let (base, format) = match &self.target {
             Target::One(path) => {
                 data.check_exists(path)?;
                 let format = data.choose_format(path, self.accept, Use::Notification)?;
-                (*path, format, data.readings(&self.part_of(path, data), format)?)
+                data.add_readings(&self.part_of(path, data), format, readings)?;
+                (*path, format)
             }
             Target::Many(paths) => {
                 let format = self.accept.unwrap_or(Format::SENML_CBOR);
-                (Path::ROOT, format, data.readings_of_many(paths, format))
+                readings.extend(data.readings_of_many(paths, format));
+                (Path::ROOT, format)
             }
         };
         let senml = [Format::SENML_JSON, Format::SENML_CBOR].contains(&format);
         if senml && data.profile.timestamps == Timestamps::Stated {
-            for reading in &mut readings {
+            for reading in readings.iter_mut() {
                 reading.time_ms = data.wall_ms();
             }
         }
-        data.encode(&base, format, &readings)
+        data.write_payload(&base, format, readings, out)?;
+        Ok(format)
     }
 
     /// The part of an instance that is told: all of it, or the resource that changed.
@@ -122,10 +131,10 @@ impl Observation {
 
     fn attributes(&self, data: &Data) -> Attributes {
         let own = match &self.target {
-            Target::One(path) => data.attributes.effective(path),
-            Target::Many(_) => Attributes::default(),
+            Target::One(path) if !data.attributes.is_empty() => data.attributes.effective(path),
+            Target::One(_) | Target::Many(_) => Attributes::default(),
         };
-        own.or(defaults_of_server(data))
+        own.or(data.server_periods())
     }
 
     /// Thresholds and steps hold a change back; anything else is told.
@@ -141,13 +150,4 @@ impl Observation {
         let steps = attributes.st.is_some_and(|step| (current - told).abs() >= step);
         crosses(attributes.gt) || crosses(attributes.lt) || steps
     }
-}
-
-/// Default Minimum and Maximum Period of the server object: `/1/0/2`, `/1/0/3`.
-fn defaults_of_server(data: &Data) -> Attributes {
-    let period = |resource| match data.tree.value(&Path::resource(1, 0, resource)) {
-        Some(Value::Integer(seconds)) => u32::try_from(*seconds).ok(),
-        _ => None,
-    };
-    Attributes { pmin: period(2), pmax: period(3), ..Attributes::default() }
 }

@@ -133,7 +133,9 @@ impl Device {
             return self.transmit_request(now);
         }
         let kind = request.kind;
-        self.request = None;
+        if let Some(request) = self.request.take() {
+            self.spare.options = request.into_options();
+        }
         match kind {
             Kind::Register => self.on_register_answer(now, answer),
             Kind::Update => self.on_update_answer(now, answer.code),
@@ -216,7 +218,7 @@ impl Device {
         let token = self.token(len);
         let szx = block::szx_of(self.data.profile.block_size);
         let request = OwnRequest::new(now, kind, token, options, body).in_blocks(szx);
-        self.request = Some(Box::new(request));
+        self.request = Some(request);
         self.transmit_request(now);
     }
 
@@ -224,7 +226,7 @@ impl Device {
         let profile = Arc::clone(&self.data.profile);
         let Some(request) = &self.request else { return };
         let (code, options, payload) = request.part();
-        let message = Outgoing { code, token: request.token, options: &options, payload };
+        let message = Outgoing { code, token: request.token, options: options.as_ref(), payload };
         let params = (&profile.transmission, &mut self.chance);
         self.messages.send_confirmable(now, Purpose::Request, message, params);
     }
@@ -233,7 +235,9 @@ impl Device {
         let State::Registered(registered) = &mut self.state else { return };
         if registered.update_at <= now || registered.changed != Updated::default() {
             let changed = std::mem::take(&mut registered.changed);
-            let (options, body) = requests::update(&self.data, &registered.location, changed);
+            let mut options = std::mem::take(&mut self.spare.options);
+            registered.location.write_uri_path(&mut options);
+            let body = requests::update(&self.data, &mut options, changed);
             return self.start_request(now, Kind::Update, options, body);
         }
         let Some(format) = self.data.profile.format_of_send else { return };

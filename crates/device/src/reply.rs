@@ -14,7 +14,20 @@ pub(crate) struct Reply {
     pub(crate) payload: Vec<u8>,
 }
 
+impl Default for Reply {
+    fn default() -> Self {
+        Self::code(Code::EMPTY)
+    }
+}
+
 impl Reply {
+    /// An answer without anything; keeps the memory.
+    pub(crate) fn clear(&mut self, code: Code) {
+        self.code = code;
+        self.options.clear();
+        self.payload.clear();
+    }
+
     pub(crate) const fn code(code: Code) -> Self {
         Self { code, options: OptionList::new(), payload: Vec::new() }
     }

@@ -3,12 +3,13 @@
 //! Builds them and cuts large ones into blocks. When they leave and what their answers mean is the
 //! job of [`crate::device`].
 
+use std::borrow::Cow;
+
 use coap::{Code, Instant, Message, OptionList, OptionNumber, Token};
 use lwm2m::{Format, Path, Version};
 
 use crate::block::Block;
 use crate::data::Data;
-use crate::location::Location;
 use crate::profile::{QueueMode, RootLink};
 
 /// What a request is for.
@@ -72,10 +73,10 @@ impl OwnRequest {
     }
 
     /// Method, options and payload of the part that is to be sent now.
-    pub(crate) fn part(&self) -> (Code, OptionList, &[u8]) {
+    pub(crate) fn part(&self) -> (Code, Cow<'_, OptionList>, &[u8]) {
         let size = 16_usize << self.szx;
         if self.body.len() <= size {
-            return (self.method, self.options.clone(), &self.body);
+            return (self.method, Cow::Borrowed(&self.options), &self.body);
         }
         let rest = self.body.get(self.done..).unwrap_or_default();
         let part = rest.get(..size).unwrap_or(rest);
@@ -86,7 +87,12 @@ impl OwnRequest {
         if number == 0 {
             options.push_uint(OptionNumber::SIZE1, self.body.len() as u64);
         }
-        (self.method, options, part)
+        (self.method, Cow::Owned(options), part)
+    }
+
+    /// Its options, for their memory.
+    pub(crate) fn into_options(self) -> OptionList {
+        self.options
     }
 
     /// Takes the answer to the part that was sent last.
@@ -150,9 +156,8 @@ pub(crate) struct Updated {
     pub(crate) objects: bool,
 }
 
-/// Options and body of Update: only what changed, OMA Core 6.2.2.
-pub(crate) fn update(data: &Data, location: &Location, changed: Updated) -> (OptionList, Vec<u8>) {
-    let mut options = location.uri_path();
+/// Body of Update, and its options behind the location: only what changed, OMA Core 6.2.2.
+pub(crate) fn update(data: &Data, options: &mut OptionList, changed: Updated) -> Vec<u8> {
     let mut body = Vec::new();
     if changed.objects {
         if let Some(format) = data.profile.register_format {
@@ -166,9 +171,9 @@ pub(crate) fn update(data: &Data, location: &Location, changed: Updated) -> (Opt
         options.uri_query(&format!("lt={lifetime}"));
     }
     if changed.binding {
-        push_binding(data, &mut options);
+        push_binding(data, options);
     }
-    (options, body)
+    body
 }
 
 /// Options of Send: OMA Core 6.4.6. Its path is the server's, without the alternate path.

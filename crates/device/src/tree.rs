@@ -25,12 +25,28 @@ pub enum Slot {
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Defaults {
     slots: Vec<(Path, Slot)>,
+    /// What stands at [`PMIN_DEFAULT`] and [`PMAX_DEFAULT`], since every notification asks.
+    periods: [Option<u32>; 2],
+}
+
+/// Default Minimum Period of the server object, in seconds.
+pub(crate) const PMIN_DEFAULT: Path = Path::resource(1, 0, 2);
+
+/// Default Maximum Period of the server object, in seconds.
+pub(crate) const PMAX_DEFAULT: Path = Path::resource(1, 0, 3);
+
+/// A value as a number of seconds.
+pub(crate) fn seconds_of(value: &Value) -> Option<u32> {
+    match value {
+        Value::Integer(seconds) => u32::try_from(*seconds).ok(),
+        _ => None,
+    }
 }
 
 impl Defaults {
     /// No objects at all.
     pub const fn new() -> Self {
-        Self { slots: Vec::new() }
+        Self { slots: Vec::new(), periods: [None; 2] }
     }
 
     /// Puts a slot at a path, replacing what was there; what leads to it is created.
@@ -49,6 +65,7 @@ impl Defaults {
             }
             Err(index) => self.slots.insert(index, (path, slot)),
         }
+        self.learn_periods();
     }
 
     /// Puts a value at a path; see [`Defaults::set`].
@@ -61,6 +78,24 @@ impl Defaults {
     /// Removes a path and everything below it.
     pub fn remove(&mut self, prefix: &Path) {
         self.slots.retain(|(path, _)| !path.starts_with(prefix));
+        self.learn_periods();
+    }
+
+    /// What the server object has as default periods: of the least and of the most seconds.
+    pub(crate) const fn server_periods(&self) -> [Option<u32>; 2] {
+        self.periods
+    }
+
+    fn learn_periods(&mut self) {
+        self.periods = [PMIN_DEFAULT, PMAX_DEFAULT].map(|path| match self.slot(&path)? {
+            Slot::Value(value) => seconds_of(value),
+            Slot::Instance | Slot::Multiple | Slot::Executable => None,
+        });
+    }
+
+    fn slot(&self, path: &Path) -> Option<&Slot> {
+        let index = self.slots.binary_search_by_key(path, |(at, _)| *at).ok()?;
+        self.slots.get(index).map(|(_, slot)| slot)
     }
 
     /// The slots, ascending by path.
@@ -126,7 +161,13 @@ impl Tree {
         if let Ok(index) = self.changes.binary_search_by_key(path, |(at, _)| *at) {
             return self.changes.get(index)?.1.as_ref();
         }
-        self.default_slot(path)
+        self.defaults.slot(path)
+    }
+
+    /// What differs at a path; `Some(None)`: the default is gone.
+    pub(crate) fn change_at(&self, path: &Path) -> Option<&Option<Slot>> {
+        let index = self.changes.binary_search_by_key(path, |(at, _)| *at).ok()?;
+        self.changes.get(index).map(|(_, slot)| slot)
     }
 
     pub(crate) fn value(&self, path: &Path) -> Option<&Value> {
@@ -192,12 +233,6 @@ impl Tree {
     /// Bytes on the heap that this device alone uses for its data, roughly.
     pub(crate) fn heap_bytes(&self) -> usize {
         self.changes.capacity() * size_of::<Change>()
-    }
-
-    fn default_slot(&self, path: &Path) -> Option<&Slot> {
-        let slots = &self.defaults.slots;
-        let index = slots.binary_search_by_key(path, |(at, _)| *at).ok()?;
-        slots.get(index).map(|(_, slot)| slot)
     }
 }
 

@@ -8,6 +8,9 @@ mod counting;
 mod member;
 mod ramp;
 
+use std::cmp::Reverse;
+use std::collections::BinaryHeap;
+
 use coap::wheel::TimerWheel;
 use coap::{Duration, Instant};
 
@@ -25,6 +28,12 @@ pub(crate) use ramp::time_to_leave;
 /// Timers that are served in one go, so that answers are not kept waiting.
 const TIMERS_MAX: usize = 256;
 
+/// Entries of the wheel that are sorted in one go: 4 096 take less than a millisecond.
+const CALLS_MAX: usize = 4_096;
+
+/// A tick of the wheel, rounded up to milliseconds.
+const TICK: Duration = Duration::from_millis(9);
+
 /// A fleet.
 pub(crate) struct Fleet {
     plan: Plan,
@@ -35,6 +44,8 @@ pub(crate) struct Fleet {
     /// By number, also those that have not begun.
     members: Vec<Member>,
     timers: TimerWheel<u32>,
+    /// Who acts within the next tick of the wheel, in exact order.
+    soon: BinaryHeap<Reverse<(Instant, u32)>>,
     pool: Pool,
     groups: Vec<GroupState>,
     latencies: Latencies,
@@ -83,6 +94,7 @@ impl Fleet {
             lines: lines.max(1),
             members: (0..config.count()).map(|_| Member::new()).collect(),
             timers: TimerWheel::with_capacity(config.count()),
+            soon: BinaryHeap::new(),
             pool: Pool::default(),
             groups: groups.collect(),
             latencies: Latencies::default(),
@@ -110,32 +122,65 @@ impl Fleet {
     /// Does what is due, a bounded part of it: call it again until [`Fleet::next_deadline`] lies
     /// ahead.
     pub(crate) fn handle_timeouts(&mut self, now: Instant, wire: &mut impl Wire) {
+        self.call_soon(now);
         for _ in 0..TIMERS_MAX {
-            let Some(device) = self.timers.poll_expired(now) else { return };
-            let device = device as usize;
+            let Some(Reverse((at, device))) = self.soon.peek().copied() else { return };
+            if at > now {
+                return;
+            }
+            self.soon.pop();
+            self.on_time(now, device as usize, wire);
+        }
+    }
+
+    /// Moves what is due within the next tick of the wheel to where the order is exact: devices
+    /// that act in the same tick shall not all act at its end.
+    fn call_soon(&mut self, now: Instant) {
+        let ahead = now + TICK;
+        for _ in 0..CALLS_MAX {
+            let Some(number) = self.timers.poll_expired(ahead) else { return };
+            let device = number as usize;
             let kind = self.plan.kind_of(device);
-            let changing = self.may_change(kind);
-            let Some((mut hand, member)) = self.hand(kind, device) else { continue };
-            if !member.is_called(now) {
+            let Some((hand, member)) = self.hand(kind, device) else { continue };
+            if !member.is_called(ahead) {
                 continue;
             }
-            if member.due(hand.storm_at()) <= now {
-                hand.act(now, member, wire, |hand, member, busy, wire| {
-                    busy.device.handle_timeout(now);
-                    hand.storm(now, member, busy);
-                    if changing {
-                        hand.change(now, member, busy, wire);
-                    }
-                });
+            let due = member.due(hand.storm_at());
+            if due <= ahead {
+                self.soon.push(Reverse((due, number)));
+                continue;
             }
-            self.follow(now, kind, device);
+            // What it was called for is over, as an acknowledgement does.
+            member.was_called();
+            if member.schedule(due) {
+                self.timers.schedule(due, number);
+            }
         }
+    }
+
+    /// The time of a device may have come.
+    fn on_time(&mut self, now: Instant, device: usize, wire: &mut impl Wire) {
+        let kind = self.plan.kind_of(device);
+        let changing = self.may_change(kind);
+        let Some((mut hand, member)) = self.hand(kind, device) else { return };
+        member.was_called();
+        if member.due(hand.storm_at()) <= now {
+            hand.act(now, member, wire, |hand, member, busy, wire| {
+                busy.device.handle_timeout(now);
+                hand.storm(now, member, busy);
+                if changing {
+                    hand.change(now, member, busy, wire);
+                }
+            });
+        }
+        self.follow(now, kind, device);
     }
 
     /// When something is due next.
     pub(crate) fn next_deadline(&self) -> Option<Instant> {
-        let begin = self.next_begin();
-        [self.timers.next_deadline(), begin].into_iter().flatten().min()
+        let soon = self.soon.peek().map(|Reverse((at, _))| *at);
+        let later = self.timers.next_deadline().map(|at| at - TICK);
+        [soon, later, self.next_begin()].into_iter().flatten().min()
     }
 
     /// The counts of the whole fleet.

@@ -13,6 +13,9 @@ use crate::addr::RawAddr;
 /// datagram; more only grows the arrays.
 const BATCH: usize = 64;
 
+/// What an idle loop sends at once.
+const BATCH_FEW: usize = 8;
+
 /// One packet-info control message: 16 bytes of header and at most 20 of address, aligned.
 const CONTROL_MAX: usize = 40;
 
@@ -89,7 +92,14 @@ impl SendBatch {
         let mut waited = false;
         let mut next = 0;
         while next < self.entries.len() {
-            match self.send_some(socket, next) {
+            // Room for a full batch is 10 KiB to clear, which a few datagrams need not pay for.
+            let few = self.entries.len() - next <= BATCH_FEW;
+            let result = if few {
+                self.send_some::<BATCH_FEW>(socket, next)
+            } else {
+                self.send_some::<BATCH>(socket, next)
+            };
+            match result {
                 Ok(count) => {
                     next += count;
                     report.sent += count;
@@ -116,15 +126,15 @@ impl SendBatch {
         report
     }
 
-    fn send_some(&self, socket: &Socket, first: usize) -> io::Result<usize> {
-        let entries = &self.entries[first..self.entries.len().min(first + BATCH)];
+    fn send_some<const MAX: usize>(&self, socket: &Socket, first: usize) -> io::Result<usize> {
+        let entries = &self.entries[first..self.entries.len().min(first + MAX)];
         let mut start = first.checked_sub(1).map_or(0, |before| self.entries[before].end);
         // SAFETY: plain C structs for which all-zero is valid.
-        let mut headers: [libc::mmsghdr; BATCH] = unsafe { mem::zeroed() };
+        let mut headers: [libc::mmsghdr; MAX] = unsafe { mem::zeroed() };
         // SAFETY: as above.
-        let mut iovecs: [libc::iovec; BATCH] = unsafe { mem::zeroed() };
-        let mut names = [RawAddr::zeroed(); BATCH];
-        let mut controls = [Control([0; CONTROL_MAX]); BATCH];
+        let mut iovecs: [libc::iovec; MAX] = unsafe { mem::zeroed() };
+        let mut names = [RawAddr::zeroed(); MAX];
+        let mut controls = [Control([0; CONTROL_MAX]); MAX];
         for (index, entry) in entries.iter().enumerate() {
             let datagram = &self.bytes[start..entry.end];
             start = entry.end;

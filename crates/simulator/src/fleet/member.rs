@@ -71,6 +71,8 @@ struct Tick(u32);
 
 impl Tick {
     const NEVER: Self = Self(u32::MAX);
+    /// Before everything: its turn is about to come.
+    const CALLED: Self = Self(0);
     const MICROS: u64 = 1 << 13;
 
     /// The first tick that is not before a time.
@@ -89,8 +91,8 @@ impl Tick {
 #[allow(clippy::vec_box, reason = "the boxes themselves are what is kept and handed out")]
 pub(super) struct Pool(Vec<Box<Busy>>);
 
-/// Boxes that are kept: as many as have something open in a busy fleet. At 1 KiB each, 1 MiB.
-const POOL_MAX: usize = 1024;
+/// Boxes that are kept: as many as have something open in a busy fleet. At 2 KiB each, 512 KiB.
+const POOL_MAX: usize = 256;
 
 impl Pool {
     fn wake(&mut self, rest: Rest, identity: Identity<'_>) -> Box<Busy> {
@@ -161,18 +163,24 @@ impl Member {
         self.change_at.min(device.unwrap_or(NEVER)).min(storm.unwrap_or(NEVER))
     }
 
-    /// Whether an entry of the wheel that comes now is the one that counts; it is used up then.
+    /// Whether an entry of the wheel that comes now is the one that counts. No other one is needed
+    /// until [`Member::was_called`].
     pub(super) fn is_called(&mut self, now: Instant) -> bool {
-        let called = self.scheduled <= Tick::reached(now);
+        let called = self.scheduled != Tick::CALLED && self.scheduled <= Tick::reached(now);
         if called {
-            self.scheduled = Tick::NEVER;
+            self.scheduled = Tick::CALLED;
         }
         called
     }
 
+    /// The entry is used up.
+    pub(super) fn was_called(&mut self) {
+        self.scheduled = Tick::NEVER;
+    }
+
     /// Whether an entry has to be added to the wheel for this time.
     pub(super) fn schedule(&mut self, due: Instant) -> bool {
-        let tick = Tick::not_before(due);
+        let tick = Tick::not_before(due).max(Tick(1));
         let sooner = due != NEVER && tick < self.scheduled;
         if sooner {
             self.scheduled = tick;
@@ -235,7 +243,9 @@ mod tests {
         assert!(member.schedule(at(500)) && !member.schedule(at(600)) && member.schedule(at(100)));
         assert!(!member.schedule(NEVER));
         assert!(!member.is_called(at(90)) && member.is_called(at(110)));
+        assert!(!member.schedule(at(10)), "its turn is about to come");
         assert!(!member.is_called(at(520)), "nobody waits for that entry any more");
+        member.was_called();
         assert!(member.schedule(at(500)) && member.is_called(at(520)));
     }
 

@@ -18,6 +18,14 @@ pub fn encode(
     _: &Context<'_>,
     out: &mut Vec<u8>,
 ) -> Result<(), EncodeError> {
+    // The one value of a resource is what nearly every notification carries.
+    if let [reading] = readings
+        && reading.path == *base
+        && reading.value.is_some()
+        && base.level() == Level::Resource
+    {
+        return leaf(Kind::Resource, reading, out);
+    }
     let all: Vec<&Reading> = readings.iter().collect();
     match base.level() {
         Level::Root => Err(EncodeError::Unfitting(*base)),
