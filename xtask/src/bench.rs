@@ -8,14 +8,16 @@ use std::process::Command;
 use crate::files;
 use crate::run::{cargo, run};
 
-/// The programs of a run: the gateway, the fleet, and what starts and watches them.
-const PACKAGES: [&str; 3] = ["lwm2m-gateway", "lwm2m-sim", "lwm2m-bench"];
+/// The programs of a run: the gateway, the fleet, and what starts and watches them. Named as
+/// programs and not as packages, so that they are built with the features that the whole workspace
+/// has, and nothing is built twice.
+const PROGRAMS: [&str; 3] = ["lwm2m-gateway", "lwm2m-sim", "lwm2m-bench"];
 
 /// Builds with optimisations (`--smoke`: as for tests) and runs, with all other arguments.
 pub(crate) fn bench(root: &Path, arguments: &[String]) -> Result<(), String> {
     let smoke = arguments.iter().any(|argument| argument == "--smoke");
     let mut build = cargo(root, &["build"]);
-    build.args(PACKAGES.iter().flat_map(|package| ["--package", package]));
+    build.args(PROGRAMS.iter().flat_map(|program| ["--bin", program]));
     if !smoke {
         build.arg("--release");
     }

@@ -31,6 +31,9 @@ const COMMAND_US: (u64, u64) = (100, 300);
 /// What the largest fleet may cost, per message, over what the smallest costs.
 const GROWTH: f64 = 1.3;
 
+/// Scenarios in which the fleet says nothing: at once, and when its Registers are forgotten.
+const IDLE: [&str; 2] = ["idle", "idle-later"];
+
 /// A line of the comparison.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Line {
@@ -133,7 +136,7 @@ fn growth(rows: &[Row]) -> Vec<Line> {
 }
 
 fn memory(rows: &[Row]) -> Option<Line> {
-    let rows = rows.iter().filter(|row| row.scenario.starts_with("idle"));
+    let rows = rows.iter().filter(|row| IDLE.contains(&&*row.scenario));
     let row = rows.max_by_key(|row| (row.devices, row.scenario.len()))?;
     let bytes = row.bytes_per_device?;
     let what = format!("memory per device, {} devices, bytes", grouped(row.devices));

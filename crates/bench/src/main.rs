@@ -233,3 +233,22 @@ fn introduce(report: &Report, bench: &Bench) {
         eprintln!("there is one processor only: loads and times on the way say little");
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    use super::*;
+
+    #[test]
+    fn a_peer_is_there_when_it_is_named_as_a_whole() {
+        Cli::command().debug_assert();
+        let parse = |line: &str| Cli::try_parse_from(line.split_whitespace());
+        assert!(parse("lwm2m-bench --quick --no-leshan").unwrap().run.peer.is_none());
+        let whole =
+            "lwm2m-bench --peer 127.0.0.1:5683 --peer-broker 127.0.0.1:1883 --peer-topics a/#";
+        let peer = parse(whole).unwrap().run.peer.unwrap();
+        assert_eq!((peer.topics.as_str(), peer.pid), ("a/#", None));
+        assert!(parse("lwm2m-bench --peer 127.0.0.1:5683").is_err());
+    }
+}

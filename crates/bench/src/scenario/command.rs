@@ -23,6 +23,16 @@ fn one_after_the_other(bench: &Bench, broker: BrokerKind, devices: u64) -> Outco
     let mut rig = Rig::start(bench, Setup::new(&name, broker))?;
     rig.fleet(&Plan::quiet(devices, 10_000))?;
     rig.wait_until(|look| look.counts.register >= devices)?;
+    in_turn(bench, &mut rig, "command", devices)
+}
+
+/// Commands each of the devices 1 to `devices` of a fleet that is there, one after the other.
+pub(super) fn in_turn(
+    bench: &Bench,
+    rig: &mut Rig<'_>,
+    scenario: &str,
+    devices: u64,
+) -> Outcome<Row> {
     rig.agent.command(devices, 0)?;
     thread::sleep(bench.scale.warm_up());
     rig.agent.command(devices, 0)?;
@@ -30,7 +40,7 @@ fn one_after_the_other(bench: &Bench, broker: BrokerKind, devices: u64) -> Outco
     thread::sleep(bench.scale.window());
     let to = rig.moment()?;
     let done = rig.agent.halt()?.commanded;
-    let mut row = rig.row("command", (&from, &to), |look| look.commanded.answered);
+    let mut row = rig.row(scenario, (&from, &to), |look| look.commanded.answered);
     row.devices = devices;
     row.latency = Some(done.round_trip);
     row.losses.sent = Some(done.sent);

@@ -1,8 +1,10 @@
-//! A fleet that says nothing: memory per device, and what the gateway does without being asked.
+//! A fleet that says nothing: memory per device, what the gateway does without being asked, and
+//! whether it finds one of so many when a command comes.
 
 use std::thread;
 use std::time::Duration;
 
+use super::command;
 use crate::problem::Outcome;
 use crate::report::Row;
 use crate::rig::{Bench, Rig, Setup};
@@ -21,6 +23,7 @@ pub(super) fn idle(bench: &Bench, take: Take<'_>) -> Outcome<()> {
     rig.wait_until(|look| look.counts.response >= devices)?;
     thread::sleep(bench.scale.warm_up());
     take(look_at(bench, &mut rig, devices, "idle")?);
+    take(command::in_turn(bench, &mut rig, "idle-command", devices)?);
     if bench.scale == Scale::Full {
         thread::sleep(FORGOTTEN_AFTER);
         take(look_at(bench, &mut rig, devices, "idle-later")?);
