@@ -115,6 +115,9 @@ impl Row {
 pub(crate) struct Losses {
     /// Sent by devices or made by the server, where that is counted.
     pub(crate) sent: Option<u64>,
+    /// Of these, what never arrived.
+    #[serde(default)]
+    pub(crate) missing: Option<u64>,
     /// Datagrams that the kernel did not take from the simulator.
     pub(crate) simulator: u64,
     /// Dropped by the kernel because the server's receive buffer was full.
@@ -132,11 +135,9 @@ impl Losses {
         self.simulator + self.kernel + self.gateway + self.broker + self.unknown
     }
 
-    /// `0`, or every place with its number.
+    /// What is missing, and every place that dropped something. The places count repetitions and
+    /// what came again as well, so they may add up to more.
     pub(crate) fn text(&self) -> String {
-        if self.total() == 0 {
-            return "0".to_owned();
-        }
         let places = [
             ("simulator", self.simulator),
             ("kernel", self.kernel),
@@ -145,7 +146,12 @@ impl Losses {
             ("unknown", self.unknown),
         ];
         let some = places.iter().filter(|(_, count)| *count > 0);
-        some.map(|(place, count)| format!("{place} {count}")).collect::<Vec<_>>().join(", ")
+        let places: Vec<_> = some.map(|(place, count)| format!("{place} {count}")).collect();
+        match (self.missing, self.total()) {
+            (None | Some(0), 0) => "0".to_owned(),
+            (Some(missing), _) => format!("{missing} ({})", places.join(", ")),
+            (None, _) => places.join(", "),
+        }
     }
 }
 
@@ -298,6 +304,8 @@ mod tests {
     fn every_loss_is_named_with_its_place() {
         let losses = Losses { kernel: 3, broker: 4, ..Losses::default() };
         assert_eq!(losses.text(), "kernel 3, broker 4");
+        assert_eq!(Losses { missing: Some(5), ..losses }.text(), "5 (kernel 3, broker 4)");
+        assert_eq!(Losses { missing: Some(0), ..Losses::default() }.text(), "0");
         assert_eq!(Losses::default().text(), "0");
     }
 

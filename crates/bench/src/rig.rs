@@ -320,11 +320,11 @@ impl<'a> Rig<'a> {
                 + dropped("{reason=\"forward_full\"}"),
             broker: metrics.count("mqtt", "{what=\"subscriber_drops\"}")
                 + look.counts.broker_dropped,
+            missing: Some(sent(&summary).saturating_sub(arrived(&look))),
             unknown: 0,
         };
         let known = losses.simulator + losses.kernel + losses.gateway + losses.broker;
-        let missing = sent(&summary).saturating_sub(arrived(&look));
-        losses.unknown = missing.saturating_sub(known);
+        losses.unknown = losses.missing.unwrap_or_default().saturating_sub(known);
         Ok((losses, summary))
     }
 
