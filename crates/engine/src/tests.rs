@@ -18,3 +18,4 @@ pub(crate) mod rig;
 mod sends;
 mod shards;
 mod sleepers;
+mod updates;
