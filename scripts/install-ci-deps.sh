@@ -8,6 +8,8 @@ packages=()
 command -v cc >/dev/null 2>&1 || packages+=(gcc libc6-dev)
 command -v make >/dev/null 2>&1 || packages+=(make)
 command -v git >/dev/null 2>&1 || packages+=(git)
+# callgrind, for the counts of instructions.
+command -v valgrind >/dev/null 2>&1 || packages+=(valgrind)
 if [ ${#packages[@]} -gt 0 ]; then
   apt-get update -qq
   DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${packages[@]}"

@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 use crate::bench;
 use crate::conformance;
 use crate::files;
+use crate::instructions;
 use crate::run::{cargo, run, run_logged};
 use crate::supply;
 use crate::tidy;
@@ -19,7 +20,7 @@ struct Step {
     work: fn(&Path) -> Result<(), String>,
 }
 
-const STEPS: [Step; 9] = [
+const STEPS: [Step; 10] = [
     Step { name: "fmt", work: |root| run(cargo(root, &["fmt", "--all", "--check"])) },
     Step { name: "tidy", work: tidy::command },
     Step { name: "supply", work: supply::command },
@@ -27,6 +28,7 @@ const STEPS: [Step; 9] = [
     Step { name: "doc", work: doc },
     Step { name: "test", work: test },
     Step { name: "conformance", work: |root| conformance::command(root, Some(&test_log(root))) },
+    Step { name: "instructions", work: |root| instructions::command(root, false) },
     Step { name: "interop", work: interop },
     Step { name: "bench", work: |root| bench::bench(root, &["--smoke".to_owned()]) },
 ];

@@ -5,6 +5,7 @@ mod ci;
 mod conformance;
 mod files;
 mod fuzz;
+mod instructions;
 mod mutants;
 mod run;
 mod source;
@@ -25,7 +26,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, interop, bench
+    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, instructions, interop, bench
     Ci {
         /// Leave these steps out
         #[arg(long, value_name = "STEP")]
@@ -61,6 +62,12 @@ enum Verb {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
     },
+    /// Instructions per operation of the data flows, against spec/instructions.toml (callgrind)
+    Instructions {
+        /// Take what was counted as the new baseline
+        #[arg(long)]
+        bless: bool,
+    },
     /// Mutation testing of coap, the codecs and engine, on a seeded sample
     Mutants(mutants::Sample),
 }
@@ -73,6 +80,7 @@ fn main() -> ExitCode {
         Verb::Supply => supply::command(&root),
         Verb::Conformance { facts: true, .. } => conformance::print_facts(&root),
         Verb::Conformance { log, .. } => conformance::command(&root, log.as_deref()),
+        Verb::Instructions { bless } => instructions::command(&root, bless),
         Verb::Interop => ci::interop(&root),
         Verb::Fuzz { target: Some(target), seconds } => fuzz::fuzz(&root, &target, seconds),
         Verb::Fuzz { target: None, .. } => fuzz::list(&root),

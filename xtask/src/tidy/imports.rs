@@ -27,7 +27,7 @@ enum Purity {
     Impure,
 }
 
-const RULES: [Rule; 11] = [
+const RULES: [Rule; 12] = [
     pure("coap", &[], &["netsim"]),
     pure("lwm2m", &[], &[]),
     pure("engine", &["coap", "lwm2m"], &["device", "netsim"]),
@@ -42,6 +42,7 @@ const RULES: [Rule; 11] = [
     ),
     impure("lwm2m-sim", &["device", "coap", "lwm2m", "udpio"], &["netsim", "engine"]),
     impure("lwm2m-bench", &["udpio"], &[]),
+    pure("flows", &["coap", "lwm2m", "engine", "bridge"], &[]),
     impure("xtask", &[], &[]),
 ];
 
