@@ -26,7 +26,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Verb {
-    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, instructions, interop, bench
+    /// Everything the CI runs: fmt, tidy, supply, clippy, doc, test, conformance, instructions,
+    /// interop, bench
     Ci {
         /// Leave these steps out
         #[arg(long, value_name = "STEP")]

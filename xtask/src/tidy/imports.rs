@@ -42,7 +42,7 @@ const RULES: [Rule; 12] = [
     ),
     impure("lwm2m-sim", &["device", "coap", "lwm2m", "udpio"], &["netsim", "engine"]),
     impure("lwm2m-bench", &["udpio"], &[]),
-    pure("flows", &["coap", "lwm2m", "engine", "bridge"], &[]),
+    impure("flows", &["coap", "lwm2m", "engine", "bridge"], &[]),
     impure("xtask", &[], &[]),
 ];
 
