@@ -109,6 +109,11 @@ impl Data {
         if matches!(path.level(), Level::Resource | Level::ResourceInstance) && !readable(path) {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
+        if let Some(Slot::Value(value)) = self.tree.slot(path) {
+            let value = self.own_value(path).unwrap_or_else(|| value.clone());
+            readings.push(Reading::new(*path, value));
+            return Ok(());
+        }
         let nested = format.normalized() == Format::TLV;
         let slots = self.tree.under(*path).filter(|(at, _)| at.len() < 3 || readable(at));
         readings.extend(slots.filter_map(|(at, slot)| self.reading(at, slot, nested)));
@@ -282,7 +287,8 @@ impl Data {
             None => Err(Code::METHOD_NOT_ALLOWED),
             Some(SECURITY) => Err(Code::UNAUTHORIZED),
             Some(object) if path.len() == 1 => self.check_object(object),
-            Some(_) if self.tree.contains(path) => Ok(()),
+            // Looking at the place itself is cheaper than looking below it, and mostly enough.
+            Some(_) if self.tree.slot(path).is_some() || self.tree.contains(path) => Ok(()),
             Some(_) => Err(Code::NOT_FOUND),
         }
     }
