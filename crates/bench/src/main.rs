@@ -129,10 +129,7 @@ fn run(options: &Run) -> Outcome<()> {
     if !options.smoke {
         println!("{}", budget::text(&report.rows));
     }
-    if let Some(file) = &options.json {
-        let text = serde_json::to_string_pretty(&report)?;
-        fs::write(file, text).context(|| path(file))?;
-    }
+    save(options, &report)?;
     if let Some(page) = &options.write_docs {
         docs::write(&report, page)?;
     }
@@ -169,14 +166,21 @@ fn measure(options: &Run) -> Outcome<Report> {
             eprintln!("{}: {problem}", scenario.name);
             report.failures.push(format!("{}: {problem}", scenario.name));
         }
+        report.settings.seconds = begun.elapsed().as_secs();
+        save(options, &report)?;
     }
-    report.settings.seconds = begun.elapsed().as_secs();
     if report.failures.is_empty() {
         fs::remove_dir_all(&bench.work).context(|| path(&bench.work))?;
     } else {
         eprintln!("settings and logs are in {}", bench.work.display());
     }
     Ok(report)
+}
+
+/// Writes what there is after each scenario: a run that is stopped leaves what it has measured.
+fn save(options: &Run, report: &Report) -> Outcome<()> {
+    let Some(file) = &options.json else { return Ok(()) };
+    fs::write(file, serde_json::to_string_pretty(report)?).context(|| path(file))
 }
 
 fn read(file: &Path) -> Outcome<Report> {

@@ -190,7 +190,7 @@ impl<'a> Rig<'a> {
     /// Waits until the subscriber has seen enough; an error when nothing moves any more before.
     pub(crate) fn wait_until(&mut self, enough: impl Fn(&Look) -> bool) -> Outcome<Look> {
         /// Java may collect garbage, a million devices may be set up: this is no measured time.
-        const PATIENCE: Duration = Duration::from_secs(30);
+        const PATIENCE: Duration = Duration::from_secs(60);
         let mut last = self.agent.look()?;
         let mut moved = Instant::now();
         while !enough(&last) {
