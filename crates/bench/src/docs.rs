@@ -1,5 +1,6 @@
 //! The page of figures: tables between two marks, made from a run and never by hand.
 
+use std::collections::HashSet;
 use std::fs;
 use std::path::Path;
 
@@ -30,13 +31,12 @@ fn figures(report: &Report) -> String {
     let mut text = run(report);
     text.push_str("\n### Budgets\n\n");
     text.push_str(&budget::markdown(&report.rows));
-    let mut rows = &report.rows[..];
-    while let Some(first) = rows.first() {
-        let same = rows.iter().take_while(|row| family(row) == family(first)).count();
-        let (these, rest) = rows.split_at(same);
-        rows = rest;
-        text.push_str(&format!("\n### {}\n\n", family(first)));
-        text.push_str(&report::markdown(these.iter()));
+    let mut families: Vec<_> = report.rows.iter().map(family).collect();
+    let mut seen = HashSet::new();
+    families.retain(|family| seen.insert(*family));
+    for one in families {
+        text.push_str(&format!("\n### {one}\n\n"));
+        text.push_str(&report::markdown(report.rows.iter().filter(|row| family(row) == one)));
     }
     for failure in &report.failures {
         text.push_str(&format!("\nNot measured: {failure}\n"));
@@ -44,7 +44,7 @@ fn figures(report: &Report) -> String {
     text
 }
 
-/// Rows whose names begin with the same word share a table.
+/// Rows whose names begin with the same word share a table, whichever server they are of.
 fn family(row: &report::Row) -> &str {
     row.scenario.split('-').next().unwrap_or_default()
 }
@@ -108,7 +108,7 @@ mod tests {
         let report = Report {
             machine: Machine::default(),
             settings: Settings::new("quick", &Placement { server: 0, others: 1 }),
-            rows: vec![row("notify-non"), row("notify-con"), row("idle")],
+            rows: vec![row("notify-non"), row("idle"), row("notify-con")],
             failures: vec!["storm: no".to_owned()],
         };
         let text = figures(&report);

@@ -37,7 +37,7 @@ impl Report {
             whole.rows.retain(|row| !anew(row));
             whole.rows.extend(report.rows);
             whole.failures.extend(report.failures);
-            whole.settings.seconds += report.settings.seconds;
+            whole.settings.add(&report.settings);
         }
         whole.ok_or_else(|| Problem::new("no run to take rows from"))
     }
@@ -56,6 +56,13 @@ pub(crate) struct Settings {
 }
 
 impl Settings {
+    fn add(&mut self, other: &Self) {
+        self.seconds += other.seconds;
+        if !self.scale.contains(&other.scale) {
+            self.scale = format!("{}, {}", self.scale, other.scale);
+        }
+    }
+
     pub(crate) fn new(scale: &str, placement: &Placement) -> Self {
         Self {
             scale: scale.to_owned(),

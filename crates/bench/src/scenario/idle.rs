@@ -15,7 +15,7 @@ use crate::sim::Plan;
 const FORGOTTEN_AFTER: Duration = Duration::from_secs(260);
 
 pub(super) fn idle(bench: &Bench, take: Take<'_>) -> Outcome<()> {
-    let devices = bench.scale.of(500, 50_000, 1_000_000);
+    let devices = bench.scale.of(500, 20_000, 1_000_000);
     let broker = bench.main_broker();
     let setup = Setup::new(&format!("idle-{devices}"), broker);
     let mut rig = Rig::start(bench, setup.observing())?;

@@ -73,12 +73,12 @@ pub(super) fn peer(bench: &Bench, take: Take<'_>) -> Outcome<()> {
 
 /// How many devices the fleets have.
 const fn fleet(scale: Scale) -> u64 {
-    scale.of(200, 20_000, 20_000)
+    scale.of(200, 10_000, 20_000)
 }
 
 /// Lets the virtual machine compile what is measured later: all stages, on both processors.
 fn warm(bench: &Bench, rig: &mut Rig<'_>) -> Outcome<()> {
-    let notify = Duration::from_secs(bench.scale.of(1, 10, 60));
+    let notify = Duration::from_secs(bench.scale.of(1, 8, 60));
     for (number, (stage, prefix)) in STAGES.iter().zip(["warm-", "obs-v-", "obs-w-"]).enumerate() {
         let stage = Stage { prefix, ..*stage };
         run(bench, rig, &stage, number as u64 + 1)?;
@@ -116,7 +116,7 @@ fn measure(bench: &Bench, rig: &mut Rig<'_>, stage: &Stage, seed: u64) -> Outcom
         let end = rig.moment()?;
         rig.row(stage.scenario, (&begin, &end), |look| look.counts.all())
     } else {
-        best_of(rig, bench.scale.of(1, 3, 4), stage.scenario)?
+        best_of(rig, bench.scale.of(1, 2, 4), stage.scenario)?
     };
     row.devices = fleet(bench.scale);
     row.resident_bytes = Some(rig.resident()?);

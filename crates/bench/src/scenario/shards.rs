@@ -41,7 +41,7 @@ pub(super) fn shards(bench: &Bench, take: Take<'_>) -> Outcome<()> {
 fn one(bench: &Bench, setup: Setup, addresses: Addresses) -> Outcome<Row> {
     let (name, shards) = (setup.name.clone(), setup.shards);
     let devices = bench.scale.of(200, 20_000, 100_000);
-    let every = Duration::from_secs(bench.scale.of(1, 6, 60));
+    let every = Duration::from_secs(bench.scale.of(1, 4, 60));
     let mut rig = Rig::start(bench, setup)?;
     rig.fleet(&Plan {
         notify_rate: bench.scale.of(1_000, PER_SECOND, PER_SECOND),

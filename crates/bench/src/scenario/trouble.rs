@@ -13,8 +13,9 @@ use crate::sim::Plan;
 const DEVICES: u64 = 1_000;
 const PER_SECOND: u64 = 1_500;
 
-/// Beside a client of the embedded broker that reads nothing.
-const PER_SECOND_SLOW: u64 = 5_000;
+/// Beside a client of the embedded broker that reads nothing: more than the broker keeps for one
+/// client (100 000 messages) within the time.
+const PER_SECOND_SLOW: u64 = 15_000;
 
 /// How long the gateway may take to find its broker again: the longest pause between two tries, and
 /// a little.
@@ -33,7 +34,7 @@ pub(super) fn slow_subscriber(bench: &Bench, take: Take<'_>) -> Outcome<()> {
     let before = rig.resident()?;
     slow.stall()?;
     let from = rig.moment()?;
-    thread::sleep(Duration::from_secs(bench.scale.of(1, 5, 60)));
+    thread::sleep(Duration::from_secs(bench.scale.of(1, 8, 60)));
     let to = rig.moment()?;
     let mut row = rig.row("slow-subscriber", (&from, &to), |look| look.counts.notify);
     let grown = rig.resident()?.saturating_sub(before);
@@ -68,7 +69,7 @@ pub(super) fn broker_away(bench: &Bench, take: Take<'_>) -> Outcome<()> {
     rig.fleet(&Plan { notify_rate: PER_SECOND, confirmable: 1.0, ..Plan::quiet(DEVICES, 10_000) })?;
     rig.wait_until(|look| look.counts.notify > 0)?;
     thread::sleep(bench.scale.warm_up());
-    let away = Duration::from_secs(bench.scale.of(1, 6, 30));
+    let away = Duration::from_secs(bench.scale.of(1, 5, 30));
     rig.broker_away(away)?;
     let reconnected = reconnected(&rig)?;
     thread::sleep(bench.scale.warm_up());
