@@ -21,6 +21,7 @@ mod identity;
 mod interface;
 mod intern;
 mod limits;
+mod links;
 mod listing;
 mod note;
 mod observations;

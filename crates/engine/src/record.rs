@@ -167,7 +167,7 @@ impl Server {
     }
 
     fn take_back(&mut self, now: Instant, id: RegistrationId, stored: Stored) -> Device {
-        let links = stored.links.map(|links| self.share_links(links));
+        let links = stored.links.map(|links| self.links.share(links));
         let info = self.share_info(stored.lifetime, stored.parameters, links);
         let mut made = Registration::new(stored.endpoint, id, Arc::clone(&info), stored.peer, now);
         made.identity = match stored.identity {

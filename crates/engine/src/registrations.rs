@@ -52,6 +52,7 @@ impl Server {
             &request.payload,
             sender.identity,
             &self.settings,
+            &mut self.links,
         );
         let Wanted { endpoint, content } = match parsed {
             Ok(wanted) => wanted,
@@ -150,8 +151,10 @@ impl Server {
         let Some(key) = self.admit_by_id(now, id, &sender) else {
             return self.refuse_location(now, &sender, id);
         };
-        let content = match registration::update(&request.options, &request.payload, &self.settings)
-        {
+        let links = &mut self.links;
+        let parsed =
+            registration::update(&request.options, &request.payload, &self.settings, links);
+        let content = match parsed {
             Ok(content) => content,
             Err(refusal) => return self.refuse_registration(now, &sender, refusal, request),
         };
@@ -314,7 +317,6 @@ impl Server {
     fn make_registration(&mut self, now: Instant, claimed: Claimed) -> Registration {
         let Content { lifetime, parameters, links } = claimed.content;
         let lifetime = lifetime.unwrap_or(Lifetime::DEFAULT);
-        let links = links.map(|links| self.share_links(links));
         if !registration::binding_fits(&parameters) {
             let who = Who::named(claimed.peer, claimed.endpoint.clone());
             let binding = parameters.value("b").unwrap_or_default().to_owned();
@@ -341,8 +343,8 @@ impl Server {
             lifetime != known.lifetime || !content.parameters.is_empty() || content.links.is_some();
         let info = if changed {
             let parameters = known.parameters.overlaid(&content.parameters);
-            let links = content.links.map(|links| self.share_links(links));
-            self.share_info(lifetime, parameters, links.or_else(|| known.links.clone()))
+            let links = content.links.or_else(|| known.links.clone());
+            self.share_info(lifetime, parameters, links)
         } else {
             known
         };
@@ -351,13 +353,6 @@ impl Server {
             registration.info = info;
             registration.deadline = now + timer;
             registration.lifetime = LifetimePhase::Running;
-        }
-    }
-
-    pub(crate) fn share_links(&mut self, links: ObjectLinks) -> Arc<ObjectLinks> {
-        match self.links.find(&links) {
-            Some(shared) => shared,
-            None => self.links.add(Arc::new(links)),
         }
     }
 

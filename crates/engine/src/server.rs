@@ -13,7 +13,6 @@ use coap::{Endpoint, EndpointStats, ExchangeId, Instant, Peer};
 use lwm2m::EndpointName;
 use lwm2m::codec::{Context, UnknownPolicy};
 use lwm2m::model::Models;
-use lwm2m::registration::ObjectLinks;
 use rand_chacha::ChaCha12Rng;
 use rand_core::{RngCore, SeedableRng};
 
@@ -23,6 +22,7 @@ use crate::identity::{Identity, RegistrationId};
 use crate::interface::{Bearing, Target, bare};
 use crate::intern::Interner;
 use crate::limits::Limits;
+use crate::links::Links;
 use crate::note::{Evidence, Note, NoteKind, Who};
 use crate::observations::Observations;
 use crate::rate::Bucket;
@@ -82,7 +82,7 @@ pub struct Server {
     pub(crate) observations: Observations,
     /// Which registration an exchange belongs to.
     pub(crate) exchanges: HashMap<ExchangeId, Key, RandomState>,
-    pub(crate) links: Interner<ObjectLinks>,
+    pub(crate) links: Links,
     pub(crate) infos: Interner<RegisteredInfo>,
     pub(crate) origins: Interner<[u8]>,
     pub(crate) pending: Pending,
@@ -134,7 +134,7 @@ impl Server {
             registry: Registry::new(hasher.clone()),
             observations: Observations::new(),
             exchanges: HashMap::with_hasher(hasher.clone()),
-            links: Interner::new(hasher.clone()),
+            links: Links::new(hasher.clone()),
             infos: Interner::new(hasher.clone()),
             origins: Interner::new(hasher.clone()),
             limits: Limits::new(hasher.clone()),

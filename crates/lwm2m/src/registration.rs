@@ -22,9 +22,9 @@ pub use parameters::{
 
 use parameters::ParametersBuilder;
 
-/// A Register request (OMA Core 6.2.1).
+/// A Register request (OMA Core 6.2.1), its payload read as `L`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Register<'a> {
+pub struct Register<'a, L = ObjectLinks> {
     /// `ep` as it was sent; [`EndpointName::parse`] judges it. It may be missing since LwM2M 1.1.
     pub endpoint: Option<&'a str>,
     /// `lt`; `None` when missing or without a value: then [`Lifetime::DEFAULT`] counts.
@@ -32,18 +32,19 @@ pub struct Register<'a> {
     /// All other parameters, in order.
     pub parameters: Parameters,
     /// What the payload says; `None` for an empty one.
-    pub links: Option<ObjectLinks>,
+    pub links: Option<L>,
 }
 
-/// An Update request (OMA Core 6.2.2). What is missing stays as it was registered.
+/// An Update request (OMA Core 6.2.2), its payload read as `L`. What is missing stays as it was
+/// registered.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Update {
+pub struct Update<L = ObjectLinks> {
     /// `lt`; `None` when missing or without a value.
     pub lifetime: Result<Option<Lifetime>, LifetimeError>,
     /// All other parameters but `ep`, in order; to be laid over the registered ones.
     pub parameters: Parameters,
     /// What the payload says, in place of the registered links; `None` for an empty one.
-    pub links: Option<ObjectLinks>,
+    pub links: Option<L>,
 }
 
 impl<'a> Register<'a> {
@@ -52,12 +53,22 @@ impl<'a> Register<'a> {
         queries: impl IntoIterator<Item = &'a [u8]>,
         payload: &[u8],
     ) -> Result<Self, RegisterError> {
+        Self::parse_with(queries, || ObjectLinks::parse(payload))
+    }
+}
+
+impl<'a, L> Register<'a, L> {
+    /// The same for those who read the payload themselves, as [`ObjectLinks::parse`] does.
+    pub fn parse_with(
+        queries: impl IntoIterator<Item = &'a [u8]>,
+        links: impl FnOnce() -> Result<Option<L>, LinksError>,
+    ) -> Result<Self, RegisterError> {
         let query = Query::parse(queries)?;
         Ok(Self {
             endpoint: query.endpoint,
             lifetime: query.lifetime,
             parameters: query.parameters.finish(),
-            links: ObjectLinks::parse(payload)?,
+            links: links()?,
         })
     }
 }
@@ -68,11 +79,21 @@ impl Update {
         queries: impl IntoIterator<Item = &'a [u8]>,
         payload: &[u8],
     ) -> Result<Self, RegisterError> {
+        Self::parse_with(queries, || ObjectLinks::parse(payload))
+    }
+}
+
+impl<L> Update<L> {
+    /// The same for those who read the payload themselves, as [`ObjectLinks::parse`] does.
+    pub fn parse_with<'a>(
+        queries: impl IntoIterator<Item = &'a [u8]>,
+        links: impl FnOnce() -> Result<Option<L>, LinksError>,
+    ) -> Result<Self, RegisterError> {
         let query = Query::parse(queries)?;
         Ok(Self {
             lifetime: query.lifetime,
             parameters: query.parameters.finish(),
-            links: ObjectLinks::parse(payload)?,
+            links: links()?,
         })
     }
 }

@@ -3,6 +3,8 @@
 //! A request becomes what is to be registered, or a [`Refusal`] with its code and text. Keeping it
 //! is the job of [`crate::registry`], answering that of [`crate::registrations`].
 
+use std::sync::Arc;
+
 use coap::{Code, OptionList, Options};
 use lwm2m::registration::{
     Lifetime, LifetimeError, ObjectLinks, Parameters, QueueMode, Register, RegisterError, Update,
@@ -11,6 +13,7 @@ use lwm2m::{EndpointName, EndpointNameError};
 
 use crate::event::Presence;
 use crate::identity::Identity;
+use crate::links::Links;
 use crate::note::RegistrationFault;
 use crate::settings::{LifetimePolicy, Profile, Settings};
 
@@ -26,7 +29,7 @@ pub(crate) struct Wanted {
 pub(crate) struct Content {
     pub(crate) lifetime: Option<Lifetime>,
     pub(crate) parameters: Parameters,
-    pub(crate) links: Option<ObjectLinks>,
+    pub(crate) links: Option<Arc<ObjectLinks>>,
 }
 
 /// A Register or Update that is refused.
@@ -78,8 +81,10 @@ pub(crate) fn register(
     payload: &[u8],
     identity: &Identity,
     settings: &Settings,
+    known: &mut Links,
 ) -> Result<Wanted, Refusal> {
-    let register = Register::parse(options.uri_query(), payload).map_err(unreadable)?;
+    let register = Register::parse_with(options.uri_query(), || known.read(payload));
+    let register = register.map_err(unreadable)?;
     let parameters = syntax(register.parameters, settings.profile)?;
     version(&parameters, settings)?;
     let endpoint = endpoint(register.endpoint, identity)?;
@@ -94,8 +99,10 @@ pub(crate) fn update(
     options: &Options<'_>,
     payload: &[u8],
     settings: &Settings,
+    known: &mut Links,
 ) -> Result<Content, Refusal> {
-    let update = Update::parse(options.uri_query(), payload).map_err(unreadable)?;
+    let update = Update::parse_with(options.uri_query(), || known.read(payload));
+    let update = update.map_err(unreadable)?;
     let parameters = syntax(update.parameters, settings.profile)?;
     if parameters.contains("lwm2m") {
         version(&parameters, settings)?;
