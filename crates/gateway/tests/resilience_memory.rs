@@ -10,6 +10,9 @@
 mod app;
 #[path = "common/fleet.rs"]
 mod fleet;
+#[path = "common/observer.rs"]
+#[allow(dead_code, reason = "each test binary uses its part")]
+mod observer;
 #[path = "common/process.rs"]
 #[allow(dead_code, reason = "each test binary uses its part")]
 mod process;
@@ -18,15 +21,14 @@ mod process;
 mod wire;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use lwm2m::Models;
 use simulator::{FleetConfig, Group, Leave, Notify, Ramp, Start};
-use tokio::sync::mpsc;
 
-use app::App;
 use fleet::Fleet;
+use observer::{Counts, observer};
 use process::GatewayProcess;
 
 /// Bytes of the gateway's resident memory for each device that is registered and observed.
@@ -37,41 +39,6 @@ const PATIENCE_PER_THOUSAND: Duration = Duration::from_secs(2);
 
 fn number(name: &str, without: u64) -> u64 {
     std::env::var(name).map_or(without, |text| text.parse().expect("a number"))
-}
-
-/// What the application counted.
-#[derive(Default)]
-struct Counts {
-    observed: AtomicU64,
-    notified: AtomicU64,
-}
-
-/// An application that observes every device that registers, and counts what comes.
-async fn observer(gateway: &GatewayProcess) -> (App, Arc<Counts>) {
-    let counts = Arc::new(Counts::default());
-    let counted = Arc::clone(&counts);
-    let (registered, mut endpoints) = mpsc::unbounded_channel::<String>();
-    let judge = App::connect(gateway.broker, "judge", move |message| {
-        if message.topic.ends_with("/up/notify") {
-            counted.notified.fetch_add(1, Ordering::Relaxed);
-        } else if message.payload.contains("\"msgType\":\"register\"") {
-            let endpoint = message.topic.split('/').nth(1).unwrap();
-            let _ = registered.send(endpoint.to_owned());
-        } else if message.payload.contains("\"msgType\":\"observe\"") {
-            assert!(message.payload.contains("\"2.05\""), "{}", message.payload);
-            counted.observed.fetch_add(1, Ordering::Relaxed);
-        }
-    })
-    .await;
-    judge.subscribe("lwm2m/+/up/#").await;
-    let commander = App::connect(gateway.broker, "commander", |_| {}).await;
-    tokio::spawn(async move {
-        let observe = r#"{"reqID":1,"msgType":"observe","data":{"path":"/3303/0/5700"}}"#;
-        while let Some(endpoint) = endpoints.recv().await {
-            commander.publish(&format!("lwm2m/{endpoint}/dn/o"), observe).await;
-        }
-    });
-    (judge, counts)
 }
 
 fn fleet_config(gateway: &GatewayProcess, devices: usize) -> FleetConfig {
