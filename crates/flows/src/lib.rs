@@ -11,7 +11,7 @@ use bridge::{Bridge, Delivery, Downlink, Publication, Surroundings};
 use coap::{
     Code, ContentFormat, Duration, Instant, Message, MessageId, OptionList, Peer, Token, Type,
 };
-use engine::{ClaimAnswer, Completion, Config, Datagram, Event, Identity, Routed, Server};
+use engine::{ClaimAnswer, Completion, Config, Datagram, Event, Identity, Rearm, Routed, Server};
 use lwm2m::Models;
 
 /// 2026-01-01.
@@ -52,7 +52,9 @@ impl Shard {
     #[must_use]
     pub fn with_fleet(fleet: u32) -> Self {
         let models = Arc::new(Models::builtin());
-        let settings = Arc::new(engine::Settings::default());
+        // A registration is one flow; setting observations up again would be others.
+        let settings = engine::Settings { rearm: Rearm::Off, ..engine::Settings::default() };
+        let settings = Arc::new(settings);
         let server = Server::new(Config::default(), settings, Arc::clone(&models), 0, [7; 32]);
         let bridge = Bridge::new(bridge::Settings::of(bridge::Profile::Emqx4)).expect("a contract");
         let mut shard = Self {
@@ -104,7 +106,8 @@ impl Shard {
         self.publish();
     }
 
-    /// The next device registers again under its name: datagram → claim → answer → publication.
+    /// The next device registers again under its name, which ends its observation: datagram → claim
+    /// → answer → publication.
     pub fn registration(&mut self) {
         let number = self.advance();
         self.register(number as u32, self.devices[number].peer);
