@@ -7,6 +7,7 @@ use gateway::cli::{self, Exit, Task};
 use gateway::config::Loaded;
 use gateway::service::{Addresses, Service};
 use gateway::telemetry;
+use lwm2m::EndpointName;
 use tokio::signal::unix::{SignalKind, signal};
 
 fn main() -> ExitCode {
@@ -56,7 +57,9 @@ async fn run(loaded: &Loaded, demo: usize) -> Exit {
     };
     let addresses = service.addresses();
     tracing::info!(event = "started", version = env!("CARGO_PKG_VERSION"), ?addresses);
-    greet(addresses, demo);
+    let name = EndpointName::parse(if demo > 0 { "demo-1" } else { "my-device" });
+    let commands = name.map(|name| service.command_topic(&name)).unwrap_or_default();
+    greet(addresses, &commands);
     let failed = tokio::select! {
         _ = terminate.recv() => false,
         _ = interrupt.recv() => false,
@@ -70,9 +73,9 @@ async fn run(loaded: &Loaded, demo: usize) -> Exit {
     }
 }
 
-/// Tells a newcomer where everything is and what to try. Whoever closed standard output did not
-/// want to know.
-fn greet(addresses: &Addresses, demo: usize) {
+/// Tells a newcomer where everything is and what to try, with the topic of commands for some device.
+/// Whoever closed standard output did not want to know.
+fn greet(addresses: &Addresses, commands: &str) {
     let mut text = format!("lwm2m-gateway {}\n", env!("CARGO_PKG_VERSION"));
     for (name, address) in &addresses.coap {
         text += &format!("  CoAP  coap://{address} (listener {name})\n");
@@ -83,13 +86,12 @@ fn greet(addresses: &Addresses, demo: usize) {
     }
     if let Some(broker) = addresses.broker {
         let port = broker.port();
-        let name = if demo > 0 { "demo-1" } else { "my-device" };
         let read = r#"{"reqID":1,"msgType":"read","data":{"path":"/3/0"}}"#;
         let observe = r#"{"reqID":2,"msgType":"observe","data":{"path":"/3303/0/5700"}}"#;
         text += "Try:\n";
-        text += &format!("  mosquitto_sub -p {port} -t 'lwm2m/+/up/#' -v\n");
-        text += &format!("  mosquitto_pub -p {port} -t lwm2m/{name}/dn/dm -m '{read}'\n");
-        text += &format!("  mosquitto_pub -p {port} -t lwm2m/{name}/dn/dm -m '{observe}'\n");
+        text += &format!("  mosquitto_sub -p {port} -t '#' -v\n");
+        text += &format!("  mosquitto_pub -p {port} -t '{commands}' -m '{read}'\n");
+        text += &format!("  mosquitto_pub -p {port} -t '{commands}' -m '{observe}'\n");
     }
     if let Some((_, address)) = addresses.coap.first() {
         let port = address.port();

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use lwm2m::EndpointName;
 use tokio::sync::mpsc;
 use tokio::task::JoinHandle as Task;
 use tokio::time::Instant;
@@ -109,6 +110,14 @@ impl Service {
     /// By what its settings and listeners change.
     pub fn control(&self) -> &Control {
         &self.control
+    }
+
+    /// A topic that takes commands for the device of this name behind the common mountpoint; its
+    /// address, where topics hold that, is a `+`.
+    pub fn command_topic(&self, name: &EndpointName) -> String {
+        // No listener has this number, so none with a mountpoint of its own has.
+        let filter = self.commands.contract().0.exact_filter(u16::MAX, name);
+        filter.strip_suffix('#').map(|topic| format!("{topic}dm")).unwrap_or(filter)
     }
 
     /// The object definitions.

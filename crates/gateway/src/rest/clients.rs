@@ -97,7 +97,7 @@ fn everyone() -> Wanted {
 #[utoipa::path(
     get, path = "/gateways/lwm2m/clients/{clientid}", tag = "Devices",
     operation_id = "show_client",
-    params(("clientid" = String, Path, description = "The endpoint name")),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1)),
     responses(
         (status = 200, body = ClientDetail),
         (status = 404, description = "No such device is registered", body = ErrorBody),
@@ -120,7 +120,7 @@ pub(super) async fn show(
 #[utoipa::path(
     delete, path = "/gateways/lwm2m/clients/{clientid}", tag = "Devices",
     operation_id = "kick_client",
-    params(("clientid" = String, Path, description = "The endpoint name")),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1)),
     responses(
         (status = 204, description = "The device is not registered any more"),
         (status = 404, description = "No such device is registered", body = ErrorBody),

@@ -92,7 +92,7 @@ pub(super) struct LookupQuery {
 #[utoipa::path(
     get, path = "/gateways/lwm2m/clients/{clientid}/lookup", tag = "Operations",
     operation_id = "lookup",
-    params(("clientid" = String, Path, description = "The endpoint name"), LookupQuery),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1), LookupQuery),
     responses(
         (status = 200, body = Lookup),
         (status = 400, description = "The message names the parameter", body = ErrorBody),
@@ -134,7 +134,7 @@ pub(super) struct ReadQuery {
 #[utoipa::path(
     post, path = "/gateways/lwm2m/clients/{clientid}/read", tag = "Operations",
     operation_id = "read",
-    params(("clientid" = String, Path, description = "The endpoint name"), ReadQuery),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1), ReadQuery),
     responses(
         (status = 200, description = "The outcome, or `6.01`: with `wait` only", body = Lookup),
         (status = 204, description = "The command is on its way"),
@@ -175,7 +175,7 @@ pub(super) struct WriteQuery {
 #[utoipa::path(
     post, path = "/gateways/lwm2m/clients/{clientid}/write", tag = "Operations",
     operation_id = "write",
-    params(("clientid" = String, Path, description = "The endpoint name"), WriteQuery),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1), WriteQuery),
     responses(
         (status = 200, description = "The outcome, or `6.01`: with `wait` only", body = Lookup),
         (status = 204, description = "The command is on its way"),
@@ -227,7 +227,7 @@ pub(super) enum Switch {
 #[utoipa::path(
     post, path = "/gateways/lwm2m/clients/{clientid}/observe", tag = "Operations",
     operation_id = "observe",
-    params(("clientid" = String, Path, description = "The endpoint name"), ObserveQuery),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1), ObserveQuery),
     responses(
         (status = 200, description = "The outcome, or `6.01`: with `wait` only", body = Lookup),
         (status = 204, description = "The command is on its way"),
@@ -281,7 +281,7 @@ pub(super) struct CommandBody {
 #[utoipa::path(
     post, path = "/gateways/lwm2m/clients/{clientid}/command", tag = "Operations",
     operation_id = "command",
-    params(("clientid" = String, Path, description = "The endpoint name"), CommandQuery),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1), CommandQuery),
     request_body = CommandBody,
     responses(
         (status = 200, description = "The outcome, or `6.01`: with `wait` only", body = Lookup),

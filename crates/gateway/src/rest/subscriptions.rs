@@ -79,7 +79,7 @@ const fn if_new() -> u8 {
 #[utoipa::path(
     get, path = "/gateways/lwm2m/clients/{clientid}/subscriptions", tag = "Devices",
     operation_id = "list_subscriptions",
-    params(("clientid" = String, Path, description = "The endpoint name")),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1)),
     responses(
         (status = 200, body = Vec<Subscription>),
         (status = 404, description = "No such device is registered", body = ErrorBody),
@@ -103,7 +103,7 @@ pub(super) async fn list(
 #[utoipa::path(
     post, path = "/gateways/lwm2m/clients/{clientid}/subscriptions", tag = "Devices",
     operation_id = "add_subscription",
-    params(("clientid" = String, Path, description = "The endpoint name")),
+    params(("clientid" = String, Path, description = "The endpoint name", min_length = 1)),
     request_body(content = NewSubscription),
     responses(
         (status = 201, body = Subscription),
@@ -144,8 +144,9 @@ pub(super) async fn add(
     delete, path = "/gateways/lwm2m/clients/{clientid}/subscriptions/{topic}", tag = "Devices",
     operation_id = "remove_subscription",
     params(
-        ("clientid" = String, Path, description = "The endpoint name"),
-        ("topic" = String, Path, description = "Without the mountpoint or with it"),
+        ("clientid" = String, Path, description = "The endpoint name", min_length = 1),
+        ("topic" = String, Path, description = "Without the mountpoint or with it",
+            min_length = 1, max_length = 1024),
     ),
     responses(
         (status = 204, description = "The device takes no commands from it"),
