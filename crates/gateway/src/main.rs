@@ -73,8 +73,8 @@ async fn run(loaded: &Loaded, demo: usize) -> Exit {
     }
 }
 
-/// Tells a newcomer where everything is and what to try, with the topic of commands for some device.
-/// Whoever closed standard output did not want to know.
+/// Tells a newcomer where everything is and what to try, with a topic that takes commands. Whoever
+/// closed standard output did not want to know.
 fn greet(addresses: &Addresses, commands: &str) {
     let mut text = format!("lwm2m-gateway {}\n", env!("CARGO_PKG_VERSION"));
     for (name, address) in &addresses.coap {
