@@ -59,7 +59,9 @@ impl Loaded {
         }
         let mut overrides = self.layers.overrides.clone();
         tree::remove(&mut overrides.values, &key);
-        overrides.removed_listeners.insert(name.to_owned());
+        if self.layers.has_listener_below(name) {
+            overrides.removed_listeners.insert(name.to_owned());
+        }
         self.with(overrides)
     }
 

@@ -39,6 +39,14 @@ impl Layers {
         found.into_iter().flatten().next().map(|node| node.origin.clone())
     }
 
+    /// Whether there would be a listener of this name without the overrides.
+    pub(super) fn has_listener_below(&self, name: &str) -> bool {
+        match self.name_listeners() {
+            true => tree::find(&self.file, &format!("listeners.{name}")).is_some(),
+            false => name == DEFAULT_LISTENER,
+        }
+    }
+
     fn name_listeners(&self) -> bool {
         [&self.file, &self.environment, &self.flags]
             .iter()
@@ -46,8 +54,11 @@ impl Layers {
     }
 }
 
+/// The listener that there is if none is named.
+const DEFAULT_LISTENER: &str = "default";
+
 /// `[listeners.default]` with nothing below.
 fn default_listener() -> Node {
     let section = |table| Node { value: Value::Table(table), origin: Origin::Default };
-    section(Table::from([("default".to_owned(), section(Table::new()))]))
+    section(Table::from([(DEFAULT_LISTENER.to_owned(), section(Table::new()))]))
 }

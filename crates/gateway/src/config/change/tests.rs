@@ -175,3 +175,15 @@ fn overrides_that_make_no_sense_are_refused_with_their_place() {
         assert!(error.contains(fault), "{error}");
     }
 }
+
+/// A section of that name that comes into the file later counts.
+#[test]
+fn a_listener_that_came_at_run_time_leaves_no_trace_when_it_is_removed() {
+    let scratch = Scratch::new("trace");
+    let loaded = changed(&scratch.load(""), "listeners.b.bind = \"127.0.0.1:7000\"");
+    loaded.without_listener("b").unwrap().store(&scratch.0).unwrap();
+    let later = scratch.load("[listeners.b]\nbind = \"127.0.0.1:7001\"\n");
+    assert_eq!(later.config.listeners.into_keys().collect::<Vec<_>>(), ["b"]);
+    let names: Vec<_> = scratch.load("").config.listeners.into_keys().collect();
+    assert_eq!(names, ["default"]);
+}
