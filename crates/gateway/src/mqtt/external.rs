@@ -196,9 +196,13 @@ const RECEIVE_MAX: u16 = 256;
 /// A connection attempt that takes longer has failed.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Batches whose memory serves in turns: one waits, one is being emptied, and one is there for the
-/// pump when it hands its own over.
-const BATCHES: usize = 3;
+/// Batches that wait while the session works on another. They still count for the outbox, which has
+/// the bounds; with fewer the pump often waits for its turn.
+const BATCHES_WAITING: usize = 8;
+
+/// Batches whose memory serves in turns: those that wait, the one that is being emptied, and one for
+/// the pump when it hands its own over.
+const BATCHES: usize = BATCHES_WAITING + 2;
 
 /// How long [`Northbound::close`] waits for the task beyond its deadline.
 const CLOSE_SLACK: Duration = Duration::from_millis(500);
@@ -226,9 +230,7 @@ impl External {
         }
         let tls = transport::tls(&config)?;
         let stats = Arc::new(MqttStats::default());
-        // One batch waits while the session works on another: the rest stays in the outbox, which
-        // has the bounds.
-        let (inbox, batches) = mpsc::channel(1);
+        let (inbox, batches) = mpsc::channel(BATCHES_WAITING);
         let (commands, asked) = mpsc::channel(4);
         let emptied = Arc::new(ArrayQueue::new(BATCHES));
         (0..BATCHES).for_each(|_| drop(emptied.push(Vec::with_capacity(BATCH_MAX))));
@@ -236,6 +238,11 @@ impl External {
         let session = Session::new(config, tls, channels, deliveries, Arc::clone(&stats));
         let task = tokio::spawn(session.run());
         Ok(Self { inbox, emptied, commands, stats, task })
+    }
+
+    /// Takes a batch and leaves an emptied one in its place.
+    fn exchange(&self, batch: &mut Vec<Entry>) -> Vec<Entry> {
+        std::mem::replace(batch, self.emptied.pop().unwrap_or_default())
     }
 
     async fn ask<T>(&self, command: impl FnOnce(oneshot::Sender<T>) -> Command) -> Option<T> {
@@ -249,14 +256,15 @@ impl External {
 impl Northbound for External {
     fn publish_now(&self, batch: &mut Vec<Entry>) -> bool {
         let Ok(place) = self.inbox.try_reserve() else { return false };
-        place.send(std::mem::replace(batch, self.emptied.pop().unwrap_or_default()));
+        place.send(self.exchange(batch));
         true
     }
 
     async fn publish(&self, batch: &mut Vec<Entry>) {
-        if !batch.is_empty() {
-            // Refused only after `close`: the tickets then count as left behind.
-            let _ = self.inbox.send(std::mem::take(batch)).await;
+        match self.inbox.reserve().await {
+            Ok(place) => place.send(self.exchange(batch)),
+            // Only after `close`: the tickets count as left behind.
+            Err(_) => batch.clear(),
         }
     }
 
