@@ -27,11 +27,11 @@ use lwm2m::Models;
 use serde_json::json;
 use simulator::{FleetConfig, Group, Leave, Notify, Ramp, Snapshot, Start};
 
-use app::{App, until};
+use app::{App, connect_packet, subscribe_packet, until};
 use fleet::Fleet;
 use observer::observer;
 use process::GatewayProcess;
-use wire::{CONNACK, CONNECT, Raw, SUBACK, SUBSCRIBE};
+use wire::{CONNACK, SUBACK};
 
 /// By how much a gateway may grow under load beyond its devices: the outbox (64 MiB) and what waits
 /// for a subscriber (64 MiB) are the largest of its bounds.
@@ -154,14 +154,11 @@ async fn a_storm_of_registrations_ends_with_each_device_registered_once() {
 /// A subscriber of everything that reads no more once it is subscribed.
 fn silent_subscriber(broker: SocketAddr) -> TcpStream {
     let mut stream = TcpStream::connect(broker).unwrap();
-    // "MQTT", level 4, clean session, no Keep Alive, client id "silent".
-    let connect = b"\0\x04MQTT\x04\x02\0\0\0\x06silent".to_vec();
-    stream.write_all(&Raw::new(CONNECT, connect).encode()).unwrap();
+    stream.write_all(&connect_packet("silent")).unwrap();
     let mut answer = [0; 4];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!(answer[0] >> 4, CONNACK);
-    let subscribe = Raw { first: SUBSCRIBE << 4 | 2, body: (&b"\0\x01\0\x01#\0"[..]).into() };
-    stream.write_all(&subscribe.encode()).unwrap();
+    stream.write_all(&subscribe_packet(1, "#", 0)).unwrap();
     let mut answer = [0; 5];
     stream.read_exact(&mut answer).unwrap();
     assert_eq!((answer[0] >> 4, answer[4]), (SUBACK, 0));

@@ -71,11 +71,7 @@ impl App {
     /// Subscribes with QoS 1 and waits for the SUBACK.
     pub(crate) async fn subscribe(&self, filter: &str) {
         let before = self.line.subscribed.load(Ordering::Relaxed);
-        let mut body = self.line.packet().to_be_bytes().to_vec();
-        text(filter, &mut body);
-        body.push(1);
-        let packet = Raw { first: SUBSCRIBE << 4 | 2, body: body.into() };
-        self.line.send(&packet.encode()).await;
+        self.line.send(&subscribe_packet(self.line.packet(), filter, 1)).await;
         let line = &self.line;
         until("SUBACK", || line.subscribed.load(Ordering::Relaxed) > before).await;
     }
@@ -169,13 +165,22 @@ async fn read(input: &mut (impl AsyncReadExt + Unpin), buffer: &mut BytesMut) ->
     }
 }
 
-fn connect_packet(id: &str) -> Vec<u8> {
+/// CONNECT of MQTT 3.1.1.
+pub(crate) fn connect_packet(id: &str) -> Vec<u8> {
     let mut body = Vec::new();
     text("MQTT", &mut body);
     // Level 4, clean session, no Keep Alive.
     body.extend_from_slice(&[4, 2, 0, 0]);
     text(id, &mut body);
     Raw::new(CONNECT, body).encode()
+}
+
+/// SUBSCRIBE of MQTT 3.1.1 to one filter.
+pub(crate) fn subscribe_packet(packet: u16, filter: &str, qos: u8) -> Vec<u8> {
+    let mut body = packet.to_be_bytes().to_vec();
+    text(filter, &mut body);
+    body.push(qos);
+    Raw { first: SUBSCRIBE << 4 | 2, body: body.into() }.encode()
 }
 
 fn text(text: &str, out: &mut Vec<u8>) {

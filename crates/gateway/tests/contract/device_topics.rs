@@ -9,6 +9,7 @@ use serde_json::{Value as Json, json};
 
 use crate::bench::{Device, Gateway, LINKS, unique_name};
 use crate::http::{Answer, Api, escaped, gateway};
+use crate::retained::{comes, delete};
 
 in_both_profiles!(embedded, external, external_3_1_1, refusals, shared, settings);
 
@@ -90,24 +91,10 @@ fn listed(api: &Api, device: &Device<'_>) -> Vec<String> {
     rows.iter().map(|row| row["topic"].as_str().expect("a topic").to_owned()).collect()
 }
 
-fn delete(id: u16) -> Json {
-    json!({"reqID": id, "msgType": "delete", "data": {"path": "/3303/0"}})
-}
-
 /// Publishes a command below the mountpoint; the application hears it as well.
 fn publish(device: &mut Device<'_>, topic: &str, id: u16) {
     device.gateway.publish(&format!("{}{topic}", device.prefix), &delete(id).to_string());
     assert_eq!(device.published().topic, topic);
-}
-
-/// The command comes, is answered, and the answer is published.
-#[track_caller]
-fn comes(device: &mut Device<'_>, id: u16) {
-    let request = device.receive();
-    assert_eq!(request.shown(), "DELETE /3303/0");
-    device.answer(&request, "2.02");
-    let data = json!({"reqPath": "/3303/0", "code": "2.02", "codeMsg": "deleted"});
-    device.expect("up/resp", &json!({"reqID": id, "msgType": "delete", "data": data}));
 }
 
 fn life(api: &Api, device: &mut Device<'_>) {

@@ -71,7 +71,8 @@ fn play(gateway: &Gateway, rows: &[(&str, Play)]) {
     gateway.play(rows, |row| row.0, |(_, play)| play(&mut gateway.device(&unique_name())));
 }
 
-fn delete(id: u16) -> Json {
+/// A command that [`comes`] answers.
+pub(crate) fn delete(id: u16) -> Json {
     json!({"reqID": id, "msgType": "delete", "data": {"path": "/3303/0"}})
 }
 
@@ -100,9 +101,9 @@ fn register(device: &mut Device<'_>) {
     assert_eq!(device.published().json["msgType"], "register");
 }
 
-/// The command comes, is answered, and the answer is published.
+/// The command of [`delete`] comes, is answered, and the answer is published.
 #[track_caller]
-fn comes(device: &mut Device<'_>, id: u16) {
+pub(crate) fn comes(device: &mut Device<'_>, id: u16) {
     let request = device.receive();
     assert_eq!(request.shown(), "DELETE /3303/0");
     device.answer(&request, "2.02");
