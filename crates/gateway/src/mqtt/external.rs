@@ -200,8 +200,8 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// the bounds; with fewer the pump often waits for its turn.
 const BATCHES_WAITING: usize = 8;
 
-/// Batches whose memory serves in turns: those that wait, the one that is being emptied, and one for
-/// the pump when it hands its own over.
+/// Batches whose memory serves in turns: those that wait, the one that is being emptied, and one
+/// for the pump when it hands its own over.
 const BATCHES: usize = BATCHES_WAITING + 2;
 
 /// How long [`Northbound::close`] waits for the task beyond its deadline.
