@@ -79,7 +79,9 @@ pub(super) fn from_binaries(root: &Path) -> Result<BTreeMap<String, Outcome>, St
 /// The target and the binary of one of cargo's messages. They are flat enough to be read by key.
 fn executable_of(message: &str) -> Option<(String, String)> {
     let executable = message.split("\"executable\":\"").nth(1)?.split('"').next()?;
-    let test = message.contains("\"test\":true") && message.contains("\"profile\":");
+    // A target that can be tested says so, too; the profile says whether this is its test.
+    let profile = message.split("\"profile\":{").nth(1)?.split('}').next()?;
+    let test = profile.contains("\"test\":true");
     let name = executable.rsplit('/').next()?.rsplit_once('-')?.0;
     test.then(|| (name.to_owned(), executable.to_owned()))
 }
@@ -114,5 +116,7 @@ mod tests {
         let library =
             r#"{"reason":"compiler-artifact","profile":{"test":false},"executable":null}"#;
         assert_eq!(executable_of(library), None);
+        let program = r#"{"reason":"compiler-artifact","target":{"kind":["bin"],"test":true},"profile":{"test":false},"executable":"/t/debug/lwm2m-gateway","fresh":true}"#;
+        assert_eq!(executable_of(program), None);
     }
 }
